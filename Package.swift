@@ -1,0 +1,38 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+  name: "millstream",
+  products: [
+    .library(name: "Millstream", targets: ["Millstream"]),
+    .executable(name: "millstream", targets: ["millstream"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "CLibEv", providers: [.apt(["libev-dev"])]),
+    .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    // libpq needs OpenSSL anyway: its HMAC costs no build time and no second crypto library.
+    .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "CSystem"),
+    .target(
+      name: "Millstream",
+      dependencies: [
+        "CLibEv", "CLibPQ", "CLibCrypto", "CSystem",
+        .product(name: "Logging", package: "swift-log"),
+      ]
+    ),
+    .executableTarget(
+      name: "millstream",
+      dependencies: [
+        "Millstream",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ]
+    ),
+    .testTarget(name: "MillstreamTests", dependencies: ["Millstream"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

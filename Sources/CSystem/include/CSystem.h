@@ -1,0 +1,7 @@
+/* System calls that Swift cannot import: they need _GNU_SOURCE, or are variadic. */
+#pragma once
+#include <sys/socket.h>
+
+/* accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC: one call, and no moment in which the
+ * descriptor blocks or could leak into a child. Returns the descriptor, or -1 with errno. */
+int ms_accept(int listener_fd);

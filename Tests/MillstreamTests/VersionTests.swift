@@ -1,0 +1,6 @@
+import Millstream
+import Testing
+
+@Test func versionHasThreeParts() {
+  #expect(Version.text.split(separator: ".").count == 3)
+}
