@@ -1,0 +1,59 @@
+import Glibc
+
+/// What a call on a nonblocking descriptor came to.
+enum IOOutcome: Equatable {
+  /// So many bytes were taken or given; never 0 for a write of something.
+  case transferred(Int)
+  /// The kernel's buffer is full (or empty): wait for readiness.
+  case wouldBlock
+  /// The other side is gone, or the network says so. For a read also: end of file.
+  case closed
+}
+
+/// The calls that the loop makes on client sockets. They are C function pointers, so that a test can
+/// script every partial write and refusal, and the hot path pays nothing for it.
+struct SystemCalls {
+  typealias Send = @convention(c) (Int32, UnsafeRawPointer?, Int, Int32) -> Int
+  typealias Receive = @convention(c) (Int32, UnsafeMutableRawPointer?, Int, Int32) -> Int
+  typealias Close = @convention(c) (Int32) -> Int32
+
+  var sendCall: Send = { Glibc.send($0, $1, $2, $3) }
+  var receiveCall: Receive = { Glibc.recv($0, $1, $2, $3) }
+  var closeCall: Close = { Glibc.close($0) }
+
+  /// One `send` without SIGPIPE; starts over when a signal cut it short.
+  @inline(__always)
+  func send(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> IOOutcome {
+    while true {
+      let sent = sendCall(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
+      if sent > 0 { return .transferred(sent) }
+      if errno == EINTR { continue }
+      return SystemCalls.outcome(ofErrno: errno)
+    }
+  }
+
+  /// One `recv` into `buffer`.
+  func receive(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> IOOutcome {
+    while true {
+      let received = receiveCall(descriptor, buffer.baseAddress, buffer.count, 0)
+      if received > 0 { return .transferred(received) }
+      if received == 0 { return .closed }
+      if errno == EINTR { continue }
+      return SystemCalls.outcome(ofErrno: errno)
+    }
+  }
+
+  /// Closes for good: Linux frees the descriptor whatever `close` returns, so it is never repeated.
+  func close(_ descriptor: Int32) {
+    _ = closeCall(descriptor)
+  }
+
+  private static func outcome(ofErrno code: Int32) -> IOOutcome {
+    switch code {
+    case EAGAIN, ENOBUFS, ENOMEM: return .wouldBlock
+    case EBADF, EFAULT, ENOTSOCK, EINVAL:
+      preconditionFailure("a socket call failed with errno \(code): the descriptor is not ours")
+    default: return .closed
+    }
+  }
+}

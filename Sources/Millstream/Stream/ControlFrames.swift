@@ -1,0 +1,45 @@
+/// The frames that carry no message. None has an `id:`, so none moves a client's cursor.
+enum ControlFrames {
+  /// What a connection gets first. `retryMs` is what the browser waits before it reconnects;
+  /// `since` is the cursor as understood (0 for none); `name` must hold no line break.
+  static func opening(
+    retryMs: Int64, since: Int64, name: String, connection: ConnectionID
+  ) -> [UInt8] {
+    let text = """
+      retry: \(retryMs)
+
+      : pgbus stream open since_id=\(since) stream=\(name)
+
+      event: pgbus:connected
+      data: {"connectionId":"\(connection)"}
+
+
+      """
+    return Array(text.utf8)
+  }
+
+  /// A comment that keeps proxies from closing the connection, and tells when the client is gone.
+  static func heartbeat(unixSeconds: Int64) -> [UInt8] {
+    Array(": heartbeat \(unixSeconds)\n\n".utf8)
+  }
+
+  /// Said before the first event that the client can have when there are some that it cannot.
+  static func gap(lastSeen: Int64, oldest: Int64) -> [UInt8] {
+    Array(
+      """
+      event: pgbus:gap-detected
+      data: {"lastSeenId":\(lastSeen),"archiveOldestId":\(oldest)}
+
+
+      """.utf8)
+  }
+
+  /// The last frame: the server goes, the client shall come back.
+  static let goodbye = Array(
+    """
+    event: pgbus:shutdown
+    data: {"reason":"worker_restart"}
+
+
+    """.utf8)
+}

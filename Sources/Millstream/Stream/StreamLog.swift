@@ -1,0 +1,87 @@
+/// The recent frames of one stream, in id order, in memory, bounded in bytes.
+///
+///     floor │ chunk │ chunk │ chunk      │
+///     ids ≤ floor   start        position…   end
+///           are gone from memory
+///
+/// Positions count the bytes of all frames ever appended; they only grow. Every message of the
+/// stream with an id in `floor < id ≤ tip` is in here.
+struct StreamLog {
+  private(set) var chunks: [Chunk] = []
+  /// The position behind the last frame.
+  private(set) var end: UInt64 = 0
+  /// Ids up to this one are not in here (any more).
+  private(set) var floor: Int64
+  /// The highest id that was appended, or passed over.
+  private(set) var tip: Int64
+  /// Tells this stream's ids from those of an earlier stream of the same name; part of every `id:`
+  /// where the store has such a thing.
+  let epoch: UInt32?
+
+  static let smallestChunk = 1024
+  static let largestChunk = 64 * 1024
+
+  /// An empty log of a stream whose ids up to `tip` are somebody else's to deliver.
+  init(tip: Int64, epoch: UInt32?) {
+    floor = tip
+    self.tip = tip
+    self.epoch = epoch
+  }
+
+  /// How much memory the frames take.
+  var byteCount: Int { chunks.reduce(0) { $0 + $1.capacity } }
+
+  /// The position of the first frame that is still in here.
+  var start: UInt64 { chunks.first?.start ?? end }
+
+  /// Appends the frame of a message whose id, if it has one, is above `tip`.
+  mutating func append(_ message: Message) {
+    precondition(message.id.map { $0 > tip } ?? true, "ids only grow")
+    if chunks.last?.append(message, afterID: tip, epoch: epoch) != true {
+      let chunk = makeChunk(for: Chunk.frameBytes(of: message, epoch: epoch))
+      let fits = chunk.append(message, afterID: tip, epoch: epoch)
+      precondition(fits, "the chunk was made for this frame")
+      chunks.append(chunk)
+    }
+    end = chunks[chunks.count - 1].end
+    if let id = message.id { tip = id }
+  }
+
+  /// Small streams stay small: chunks begin at 1 KiB and double up to 64 KiB.
+  private func makeChunk(for byteCount: Int) -> Chunk {
+    let grown = chunks.last.map { min($0.capacity * 2, StreamLog.largestChunk) }
+    return Chunk(start: end, capacity: max(byteCount, grown ?? StreamLog.smallestChunk))
+  }
+
+  /// The chunk that holds the byte at `position`, which must be in the log and not its end.
+  func chunk(at position: UInt64) -> Chunk {
+    precondition(position >= start && position < end, "position \(position) is not in the log")
+    var index = chunks.count - 1
+    while chunks[index].start > position { index -= 1 }
+    return chunks[index]
+  }
+
+  /// Where a reader goes on that has everything up to `id`; nil if the log no longer reaches back.
+  func position(afterID id: Int64) -> UInt64? {
+    if id < floor { return nil }
+    for chunk in chunks {
+      let offset = chunk.offset(afterID: id)
+      if offset < chunk.count { return chunk.start + UInt64(offset) }
+    }
+    return end
+  }
+
+  /// Drops chunks from the front until `bound` holds, but never the last one, which is being filled.
+  /// Returns whether any went; whoever stood in one has to be moved (see `start`).
+  mutating func trim(toBytes bound: Int) -> Bool {
+    var dropped = false
+    var total = byteCount
+    while chunks.count > 1 && total > bound {
+      let chunk = chunks.removeFirst()
+      total -= chunk.capacity
+      floor = chunk.entries.last.map { $0.id } ?? floor
+      dropped = true
+    }
+    return dropped
+  }
+}
