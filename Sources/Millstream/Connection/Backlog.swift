@@ -1,0 +1,45 @@
+/// What is due to a connection before it goes on in its stream's log. Only those have one that are
+/// behind, or whose socket was full in the middle of something.
+final class Backlog {
+  /// Bytes of its own: the rest of a control frame or of a frame that the log has dropped.
+  var ownBytes: [UInt8] = []
+  var ownOffset = 0
+  /// Everything up to this id was handed over; what follows has to come from the store.
+  var cursor: Int64
+  /// The epoch that the cursor was given in, if the client said.
+  var cursorEpoch: UInt32?
+  /// The page that it reads, shared with all who read the same, and the offset that it is at.
+  var page: Chunk?
+  var pageOffset = 0
+  /// The end of the log when it joined it: ephemeral frames before that are not for it.
+  var joinedAt: UInt64 = 0
+  /// What the client is called by, until its opening was sent.
+  var opening: Opening?
+
+  /// What the opening of a connection has to say.
+  struct Opening {
+    var head: [UInt8]
+    var name: String
+    var cursor: CursorRequest
+  }
+
+  /// No client may make us keep more than this for it alone.
+  static let maximumOwnBytes = 256 * 1024
+
+  init(cursor: Int64 = 0) {
+    self.cursor = cursor
+  }
+
+  var hasOwnBytes: Bool { ownOffset < ownBytes.count }
+
+  /// Adds bytes behind those that wait; false if that would be too many.
+  func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    if ownOffset > 0 {
+      ownBytes.removeFirst(ownOffset)
+      ownOffset = 0
+    }
+    guard ownBytes.count + bytes.count <= Backlog.maximumOwnBytes else { return false }
+    ownBytes.append(contentsOf: bytes)
+    return true
+  }
+}

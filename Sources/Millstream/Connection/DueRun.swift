@@ -1,0 +1,44 @@
+/// Says whether a connection's context carries a label. It must not call back into the instance.
+public typealias AudiencePredicate = (_ label: String, _ connection: ConnectionID) -> Bool
+
+/// Bytes of a chunk that are all due to a connection, or all not.
+struct Run {
+  var range: Range<Int>
+  var isDue: Bool
+}
+
+extension Writer {
+  /// The run that begins at `offset`: as far as the answer stays the same.
+  func dueRun(in chunk: Chunk, from offset: Int, to connection: ConnectionRef) -> Run {
+    let backlog = backlog(of: connection)
+    let isFree = backlog == nil || connection.pointee.phase != .live
+    if chunk.isForEveryone && isFree { return Run(range: offset..<chunk.count, isDue: true) }
+    var index = chunk.index(at: offset)
+    // A frame that was begun is finished: the client has half of it.
+    let isBegun = chunk.entries[index].offset < offset
+    let isDue = isBegun || self.isDue(chunk, index, to: connection, backlog)
+    var end = chunk.frameEnd(index)
+    index += 1
+    while index < chunk.entries.count, self.isDue(chunk, index, to: connection, backlog) == isDue {
+      end = chunk.frameEnd(index)
+      index += 1
+    }
+    return Run(range: offset..<end, isDue: isDue)
+  }
+
+  private func isDue(
+    _ chunk: Chunk, _ index: Int, to connection: ConnectionRef, _ backlog: Backlog?
+  ) -> Bool {
+    let entry = chunk.entries[index]
+    if let backlog, connection.pointee.phase == .live {
+      let position = chunk.start + UInt64(entry.offset)
+      if entry.isEphemeral ? position < backlog.joinedAt : entry.id <= backlog.cursor {
+        return false
+      }
+    }
+    guard entry.audience >= 0 else { return true }
+    let audience = chunk.audiences[Int(entry.audience)]
+    if audience.excluded == connection.pointee.id { return false }
+    return audience.visibleTo.map { self.audience($0, connection.pointee.id) } ?? true
+  }
+}

@@ -1,0 +1,324 @@
+import CLibEv
+
+/// Sends to clients: never blocks, never copies what is in a log, and keeps account of those whose
+/// socket is full.
+///
+/// `pump` is the one way in which a connection's bytes go out, in this order: its own bytes, its
+/// page, the log. The fan-out has a short cut for the case that is nearly all cases.
+final class Writer {
+  let clock: Clock
+  let table: ConnectionTable
+  private(set) var blocked: BlockedQueue
+  var statistics = Statistics()
+
+  /// A connection has come to the end of its page, or of its own bytes, and is not live.
+  var backlogEnded: (ConnectionRef) -> Void = { _ in }
+  /// Whether a context carries a label; asked for frames with `visible_to` only.
+  var audience: AudiencePredicate = { _, _ in false }
+
+  private let loop: EventLoop
+  private let calls: SystemCalls
+  private var closed: [ConnectionRef] = []
+  /// One `send` of a page at a time, so that a long replay does not hold the loop.
+  private static let pumpRuns = 16
+
+  init(loop: EventLoop, clock: Clock, calls: SystemCalls) {
+    self.loop = loop
+    self.clock = clock
+    self.calls = calls
+    table = ConnectionTable()
+    blocked = BlockedQueue(table: table)
+  }
+
+  // MARK: Taking in and letting go
+
+  /// Takes over a connected, nonblocking descriptor.
+  func adopt(_ descriptor: Int32, id: ConnectionID) -> ConnectionRef {
+    let connection = table.allocate(id: id)
+    connection.pointee.lastDeliverySeconds = UInt32(clock.monotonicMs / 1000)
+    let watcher = self.watcher(of: connection)
+    ms_io_init(watcher, connectionReady, descriptor, IOEvents.readable.rawValue)
+    watcher.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+    ev_io_start(loop.raw, watcher)
+    statistics.opened += 1
+    return connection
+  }
+
+  /// Marks a connection as ended; it goes when the loop reaps.
+  func close(_ connection: ConnectionRef, _ reason: CloseReason) {
+    guard connection.pointee.phase != .closing else { return }
+    connection.pointee.phase = .closing
+    connection.pointee.closeReason = reason
+    blocked.remove(connection)
+    ev_io_stop(loop.raw, watcher(of: connection))
+    closed.append(connection)
+    statistics.closed[Int(reason.rawValue)] += 1
+  }
+
+  var hasClosed: Bool { !closed.isEmpty }
+
+  /// Frees what was closed; never called from within a callback of a connection.
+  func reap(_ leaving: (ConnectionRef) -> Void) {
+    let gone = closed
+    closed.removeAll()
+    for connection in gone {
+      leaving(connection)
+      calls.close(connection.pointee.descriptor)
+      dropBacklog(of: connection)
+      table.free(connection)
+    }
+  }
+
+  // MARK: Sending
+
+  /// The fan-out's short cut: one `send` of bytes that are the same for many.
+  @inline(__always)
+  func send(_ run: SharedRun, to connection: ConnectionRef, logEnd: UInt64, nowMs: Int64) {
+    guard connection.pointee.backlog == nil, run.bytes.count > 0, let base = run.bytes.baseAddress
+    else { return pump(connection) }
+    switch calls.send(connection.pointee.descriptor, base, run.bytes.count) {
+    case .transferred(let count):
+      connection.pointee.position += UInt64(count)
+      connection.pointee.lastDeliverySeconds = UInt32(truncatingIfNeeded: nowMs / 1000)
+      statistics.sends += 1
+      statistics.bytesSent += UInt64(count)
+      if count < run.bytes.count { return block(connection, hasMoved: true) }
+      if connection.pointee.position != logEnd { pump(connection) }
+    case .wouldBlock: block(connection, hasMoved: false)
+    case .closed: close(connection, .clientGone)
+    }
+  }
+
+  /// Sends what is due to a connection until there is no more, or the socket is full, or it has had
+  /// its share of this turn.
+  func pump(_ connection: ConnectionRef) {
+    let sentBefore = statistics.bytesSent
+    for _ in 0..<Writer.pumpRuns {
+      guard connection.pointee.phase != .closing else { return }
+      switch pumpOnce(connection) {
+      case .sentAll: return unblock(connection)
+      case .hasMore: continue
+      case .full: return block(connection, hasMoved: statistics.bytesSent != sentBefore)
+      case .gone: return close(connection, .clientGone)
+      }
+    }
+    // Asking to be told that it is writable, which it is, gives the others their turn first.
+    block(connection, hasMoved: true)
+  }
+
+  private enum Progress { case sentAll, hasMore, full, gone }
+
+  private func pumpOnce(_ connection: ConnectionRef) -> Progress {
+    if let backlog = connection.pointee.backlog?.takeUnretainedValue() {
+      if backlog.hasOwnBytes { return sendOwnBytes(backlog, to: connection) }
+      if connection.pointee.phase != .live { return pumpPage(backlog, to: connection) }
+    }
+    guard connection.pointee.phase == .live, let stream = connection.pointee.stream else {
+      return .sentAll
+    }
+    return stream._withUnsafeGuaranteedRef { sendFromLog($0.log, to: connection) }
+  }
+
+  private func sendOwnBytes(_ backlog: Backlog, to connection: ConnectionRef) -> Progress {
+    let outcome = backlog.ownBytes.withUnsafeBytes { bytes in
+      calls.send(
+        connection.pointee.descriptor, bytes.baseAddress! + backlog.ownOffset,
+        bytes.count - backlog.ownOffset)
+    }
+    return account(outcome, of: backlog.ownBytes.count - backlog.ownOffset, connection) { count in
+      backlog.ownOffset += count
+      if backlog.hasOwnBytes { return }
+      backlog.ownBytes = []
+      backlog.ownOffset = 0
+    }
+  }
+
+  private func pumpPage(_ backlog: Backlog, to connection: ConnectionRef) -> Progress {
+    guard let page = backlog.page else { return .sentAll }
+    if backlog.pageOffset >= page.count {
+      backlogEnded(connection)
+      return connection.pointee.phase == .catchingUp && backlog.page == nil ? .sentAll : .hasMore
+    }
+    let run = dueRun(in: page, from: backlog.pageOffset, to: connection)
+    return sendRun(run, of: page, to: connection) { backlog.pageOffset = $0 }
+  }
+
+  private func sendFromLog(_ log: borrowing StreamLog, to connection: ConnectionRef) -> Progress {
+    guard connection.pointee.position < log.end else { return .sentAll }
+    let chunk = log.chunk(at: connection.pointee.position)
+    let offset = Int(connection.pointee.position - chunk.start)
+    let run = dueRun(in: chunk, from: offset, to: connection)
+    return sendRun(run, of: chunk, to: connection) {
+      connection.pointee.position = chunk.start + UInt64($0)
+    }
+  }
+
+  /// Sends a run of due bytes, or steps over one that is not due.
+  private func sendRun(
+    _ run: Run, of chunk: Chunk, to connection: ConnectionRef, moveTo: (Int) -> Void
+  ) -> Progress {
+    guard run.isDue else {
+      moveTo(run.range.upperBound)
+      return .hasMore
+    }
+    let outcome = calls.send(
+      connection.pointee.descriptor, chunk.base + run.range.lowerBound, run.range.count)
+    return account(outcome, of: run.range.count, connection) { count in
+      connection.pointee.lastDeliverySeconds = UInt32(clock.monotonicMs / 1000)
+      moveTo(run.range.lowerBound + count)
+    }
+  }
+
+  private func account(
+    _ outcome: IOOutcome, of due: Int, _ connection: ConnectionRef, _ moveBy: (Int) -> Void
+  ) -> Progress {
+    switch outcome {
+    case .transferred(let count):
+      statistics.sends += 1
+      statistics.bytesSent += UInt64(count)
+      moveBy(count)
+      if count < due { return .full }
+      return .hasMore
+    case .wouldBlock: return .full
+    case .closed: return .gone
+    }
+  }
+
+  // MARK: Bytes of one connection
+
+  /// Sends bytes that are for this connection only: at once, or behind what it still has to take.
+  func sendOwn(_ bytes: [UInt8], to connection: ConnectionRef) {
+    guard connection.pointee.phase != .closing, detachBegunFrame(of: connection) else { return }
+    let kept = bytes.withUnsafeBytes { ensureBacklog(of: connection).append($0) }
+    guard kept else { return close(connection, .overtaken) }
+    if !connection.pointee.isBlocked { pump(connection) }
+  }
+
+  /// Makes what is left of a frame that was sent in part the connection's own, so that other bytes
+  /// can follow it, or its chunk can go. Returns false if the connection had to be closed for it.
+  func detachBegunFrame(of connection: ConnectionRef) -> Bool {
+    guard connection.pointee.isBlocked, let place = begunFrame(of: connection) else { return true }
+    let rest = UnsafeRawBufferPointer(
+      start: place.chunk.base + place.rest.lowerBound, count: place.rest.count)
+    guard ensureBacklog(of: connection).append(rest) else {
+      close(connection, .overtaken)
+      return false
+    }
+    if connection.pointee.phase == .live {
+      connection.pointee.position += UInt64(rest.count)
+    } else {
+      backlog(of: connection)?.pageOffset += rest.count
+    }
+    return true
+  }
+
+  private func begunFrame(of connection: ConnectionRef) -> (chunk: Chunk, rest: Range<Int>)? {
+    let place: (chunk: Chunk, offset: Int)
+    if connection.pointee.phase == .live {
+      guard let stream = connection.pointee.stream?.takeUnretainedValue(),
+        connection.pointee.position < stream.log.end
+      else { return nil }
+      let chunk = stream.log.chunk(at: connection.pointee.position)
+      place = (chunk, Int(connection.pointee.position - chunk.start))
+    } else {
+      guard let backlog = backlog(of: connection), let page = backlog.page,
+        backlog.pageOffset < page.count
+      else { return nil }
+      place = (page, backlog.pageOffset)
+    }
+    let index = place.chunk.index(at: place.offset)
+    if place.chunk.entries[index].offset == place.offset { return nil }
+    return (place.chunk, place.offset..<place.chunk.frameEnd(index))
+  }
+
+  /// A comment, to those who have taken everything so far; to the others it would say nothing.
+  func sendHeartbeat(_ bytes: UnsafeRawBufferPointer, to connection: ConnectionRef) {
+    guard !connection.pointee.isBlocked else { return }
+    switch calls.send(connection.pointee.descriptor, bytes.baseAddress!, bytes.count) {
+    case .transferred(let count) where count == bytes.count: break
+    case .transferred(let count):
+      _ = ensureBacklog(of: connection).append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
+      block(connection, hasMoved: true)
+    case .wouldBlock: block(connection, hasMoved: false)
+    case .closed: close(connection, .clientGone)
+    }
+  }
+
+  func backlog(of connection: ConnectionRef) -> Backlog? {
+    connection.pointee.backlog?.takeUnretainedValue()
+  }
+
+  func ensureBacklog(of connection: ConnectionRef) -> Backlog {
+    if let backlog = backlog(of: connection) { return backlog }
+    let backlog = Backlog()
+    connection.pointee.backlog = Unmanaged.passRetained(backlog)
+    return backlog
+  }
+
+  func dropBacklog(of connection: ConnectionRef) {
+    connection.pointee.backlog?.release()
+    connection.pointee.backlog = nil
+  }
+
+  // MARK: Full sockets
+
+  /// Whoever took nothing keeps its place in the queue, and with it the time since which it waits.
+  private func block(_ connection: ConnectionRef, hasMoved: Bool) {
+    if connection.pointee.isBlocked && !hasMoved { return }
+    blocked.remove(connection)
+    blocked.append(connection, nowMs: clock.monotonicMs)
+    setEvents(of: connection, [.readable, .writable])
+  }
+
+  private func unblock(_ connection: ConnectionRef) {
+    dropSpentBacklog(of: connection)
+    guard connection.pointee.isBlocked else { return }
+    blocked.remove(connection)
+    setEvents(of: connection, .readable)
+  }
+
+  /// A live connection keeps its backlog only while frames have to be held back from it.
+  private func dropSpentBacklog(of connection: ConnectionRef) {
+    guard connection.pointee.phase == .live, let backlog = backlog(of: connection) else { return }
+    let tip = connection.pointee.stream?._withUnsafeGuaranteedRef { $0.log.tip } ?? 0
+    let hasJoined = connection.pointee.position >= backlog.joinedAt && backlog.cursor <= tip
+    if hasJoined && !backlog.hasOwnBytes { dropBacklog(of: connection) }
+  }
+
+  private func setEvents(of connection: ConnectionRef, _ events: IOEvents) {
+    let watcher = self.watcher(of: connection)
+    if watcher.pointee.events & 3 == events.rawValue { return }
+    ev_io_stop(loop.raw, watcher)
+    ms_io_modify(watcher, events.rawValue)
+    ev_io_start(loop.raw, watcher)
+  }
+
+  private func watcher(of connection: ConnectionRef) -> UnsafeMutablePointer<ev_io> {
+    UnsafeMutableRawPointer(connection).assumingMemoryBound(to: ev_io.self)
+  }
+
+  // MARK: Events of the socket
+
+  fileprivate func socketReady(_ connection: ConnectionRef, _ events: IOEvents) {
+    guard connection.pointee.phase != .closing else { return }
+    if events.contains(.readable) { readAndForget(connection) }
+    if events.contains(.writable) { pump(connection) }
+  }
+
+  /// An event stream's client has nothing to say: whatever it sends is dropped, until it hangs up.
+  private func readAndForget(_ connection: ConnectionRef) {
+    withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { buffer in
+      let outcome = calls.receive(connection.pointee.descriptor, into: buffer)
+      if outcome == .closed { close(connection, .clientGone) }
+    }
+  }
+}
+
+private func connectionReady(
+  _: OpaquePointer?, _ watcher: UnsafeMutablePointer<ev_io>?, _ events: Int32
+) {
+  guard let watcher, let data = watcher.pointee.data else { return }
+  let connection = UnsafeMutableRawPointer(watcher).assumingMemoryBound(to: Connection.self)
+  Unmanaged<Writer>.fromOpaque(data).takeUnretainedValue()
+    .socketReady(connection, IOEvents(rawValue: events & 3))
+}

@@ -1,0 +1,351 @@
+import CLibPQ
+import Glibc
+import Logging
+
+/// One session with Postgres: connects, reconnects, and answers queries in pipeline mode, without
+/// ever stopping the loop. `SessionMachine` decides; this class does.
+final class PostgresSession {
+  /// What a session tells its owner.
+  struct Events {
+    /// It is connected to a primary; nothing that was asked before will be answered.
+    var ready: () -> Void = {}
+    /// It broke. Every open query has been told.
+    var lost: () -> Void = {}
+    /// A notification came: channel and payload, valid during the call.
+    var notified: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void = { _, _ in }
+  }
+
+  /// The time limits of a session, in milliseconds.
+  struct Limits {
+    /// Name look-up and log-in together.
+    var connectMs: Int64 = 10_000
+    /// From asking to the end of the answer.
+    var answerMs: Int64 = 30_000
+    /// An idle session is asked for a sign of life that often.
+    var healthCheckMs: Int64 = 5_000
+  }
+
+  let name: String
+  var events = Events()
+  private(set) var serverVersion: Int32 = 0
+
+  private let loop: EventLoop
+  private let logger: Logger
+  private let limits: Limits
+  private let settings: ConnectionString
+  private var machine = SessionMachine()
+  private var connection: OpaquePointer?
+  private var open: [Query] = []
+  private var openHead = 0
+  private var resolver: HostResolver?
+  private var hasLogged = false
+  private lazy var watcher = IOWatcher(loop: loop) { [unowned self] in socketReady($0) }
+  private lazy var retryTimer = TimerWatcher(loop: loop) { [unowned self] in
+    perform(machine.backoffEnded())
+  }
+  /// Runs while something is due: the log-in, or an answer. Otherwise it is the health check's.
+  private lazy var deadline = TimerWatcher(loop: loop) { [unowned self] in deadlinePassed() }
+
+  init(
+    name: String, loop: EventLoop, settings: ConnectionString, limits: Limits, logger: Logger
+  ) {
+    self.name = name
+    self.loop = loop
+    self.limits = limits
+    self.logger = logger
+    var settings = settings
+    settings.setDefault("application_name", "millstream \(name)")
+    settings.set("client_encoding", "UTF8")
+    // A connection that is open and dead is found out by the kernel, too.
+    settings.setDefault("keepalives_idle", "10")
+    settings.setDefault("keepalives_interval", "5")
+    settings.setDefault("keepalives_count", "3")
+    settings.setDefault("tcp_user_timeout", "20000")
+    self.settings = settings
+  }
+
+  deinit {
+    if let connection { PQfinish(connection) }
+  }
+
+  var isReady: Bool { machine.isReady }
+  var openQueries: Int { open.count - openHead }
+
+  func start() {
+    perform(machine.started())
+  }
+
+  /// Ends the session; open queries are told.
+  func stop() {
+    perform(machine.stopped())
+  }
+
+  // MARK: What the machine wants
+
+  private func perform(_ action: SessionMachine.Action) {
+    switch action {
+    case .none: break
+    case .resolve: resolve()
+    case .connect: connect(resolvedSettings)
+    case .waitReadable: watch(.readable)
+    case .waitWritable: watch(.writable)
+    case .check: check()
+    case .announceReady: announceReady()
+    case .retry(let delay):
+      drop()
+      retryTimer.fire(afterMs: delay)
+    case .close:
+      drop()
+      retryTimer.stop()
+    }
+  }
+
+  private var resolvedSettings: ConnectionString = ConnectionString.empty
+
+  private func resolve() {
+    resolvedSettings = settings
+    deadline.fire(afterMs: limits.connectMs)
+    let hosts = settings.hostsToResolve
+    if hosts.isEmpty { return perform(machine.resolved()) }
+    resolver = HostResolver(loop: loop, hosts: hosts) { [unowned self] in hostsResolved($0) }
+    if resolver == nil { fail("cannot look up \(hosts.joined(separator: ", "))") }
+  }
+
+  private func hostsResolved(_ addresses: [[String]]) {
+    resolver = nil
+    guard addresses.count == settings.hostsToResolve.count, addresses.contains(where: { !$0.isEmpty })
+    else { return fail("no address for \(settings["host"] ?? "the host")") }
+    resolvedSettings.setAddresses(addresses)
+    perform(machine.resolved())
+  }
+
+  private func connect(_ settings: ConnectionString) {
+    connection = settings.withParameters { PQconnectStartParams($0, $1, 0) }
+    guard let connection, PQstatus(connection) != CONNECTION_BAD else { return fail(lastError) }
+    // libpq says: behave as if PQconnectPoll had said that it waits to write.
+    watch(.writable)
+  }
+
+  /// The socket can change between two polls (another address, TLS given up): it is asked each time.
+  private func watch(_ events: IOEvents) {
+    guard let connection, PQsocket(connection) >= 0 else { return fail(lastError) }
+    watcher.stop()
+    watcher.watch(PQsocket(connection), for: events)
+  }
+
+  private func poll() {
+    guard let connection else { return }
+    // libpq closes and opens sockets in here: libev must not hold on to the old one.
+    watcher.stop()
+    let result: SessionMachine.PollResult
+    switch PQconnectPoll(connection) {
+    case PGRES_POLLING_READING: result = .reading
+    case PGRES_POLLING_WRITING: result = .writing
+    case PGRES_POLLING_OK: result = .ok
+    default: return fail(lastError)
+    }
+    perform(machine.polled(result))
+  }
+
+  private func check() {
+    guard let connection, PQsetnonblocking(connection, 1) == 0, PQenterPipelineMode(connection) == 1
+    else { return fail(lastError) }
+    PQsetNoticeProcessor(
+      connection, noticeCame, Unmanaged.passUnretained(self).toOpaque())
+    serverVersion = PQserverVersion(connection)
+    submit(PrimaryCheck { [unowned self] in answered($0) })
+    flush()
+  }
+
+  private func answered(_ isPrimary: Bool) {
+    if !isPrimary { log("is a standby, which sends no notifications; looking for the primary") }
+    perform(machine.checked(isPrimary: isPrimary))
+  }
+
+  private func announceReady() {
+    logger.info("postgres session is ready", metadata: ["session": "\(name)"])
+    hasLogged = false
+    setDeadline()
+    events.ready()
+    flush()
+  }
+
+  // MARK: Failing
+
+  private var lastError: String {
+    connection.map { String(cString: PQerrorMessage($0)).trimmed } ?? "out of memory"
+  }
+
+  private func fail(_ reason: String) {
+    if machine.isStopped { return }
+    log(reason.isEmpty ? "the connection broke" : reason)
+    perform(machine.failed())
+  }
+
+  /// The first failure of a row is a warning; the rest would only fill the log.
+  private func log(_ reason: String) {
+    let metadata: Logger.Metadata = [
+      "session": "\(name)", "attempt": "\(machine.failures + 1)",
+      "reason": "\(reason.split(separator: "\n").joined(separator: "; "))",
+    ]
+    logger.log(
+      level: hasLogged ? .debug : .warning, "postgres is away; trying again until it comes",
+      metadata: metadata)
+    hasLogged = true
+  }
+
+  private func drop() {
+    watcher.stop()
+    deadline.stop()
+    resolver = nil
+    if let connection { PQfinish(connection) }
+    connection = nil
+    let unanswered = open[openHead...]
+    open = []
+    openHead = 0
+    for query in unanswered { query.failed(.sessionLost) }
+    events.lost()
+  }
+
+  private func deadlinePassed() {
+    if !machine.isReady { return fail("no log-in within \(limits.connectMs) ms") }
+    if openQueries > 0 { return fail("no answer within the time limit") }
+    submit(Query(sql: "SELECT 1"))
+    flush()
+    deadline.fire(afterMs: max(limits.healthCheckMs, 1_000))
+  }
+
+  private func setDeadline() {
+    deadline.fire(afterMs: openQueries > 0 ? limits.answerMs : limits.healthCheckMs)
+  }
+
+  // MARK: Queries
+
+  /// Puts a query into the pipeline, as a transaction of its own unless more are to `follow` in it.
+  /// `flush` sends it.
+  func submit(_ query: Query, moreFollow: Bool = false) {
+    guard let connection else { return query.failed(.sessionLost) }
+    let strings = query.parameters.map { $0.map { strdup($0) } ?? nil }
+    defer { strings.forEach { free($0) } }
+    let values = strings.map { UnsafePointer<CChar>($0) }
+    let isSent = PQsendQueryParams(
+      connection, query.sql, Int32(values.count), nil, values, nil, nil, 0)
+    if isSent == 1 && (moreFollow || PQpipelineSync(connection) == 1) {
+      open.append(query)
+    } else {
+      query.failed(.refused(sqlState: "", message: lastError))
+    }
+  }
+
+  /// Sends what was submitted.
+  func flush() {
+    guard let connection, machine.isReady || openQueries > 0 else { return }
+    switch PQflush(connection) {
+    case 0: watcher.watch(PQsocket(connection), for: .readable)
+    case 1: watcher.watch(PQsocket(connection), for: [.readable, .writable])
+    default: return fail(lastError)
+    }
+    if machine.isReady { setDeadline() }
+  }
+
+  private func socketReady(_ ready: IOEvents) {
+    guard connection != nil else { return }
+    if machine.isConnecting { return poll() }
+    if ready.contains(.readable) { receive() }
+    if ready.contains(.writable) { flush() }
+  }
+
+  private func receive() {
+    guard let connection else { return }
+    guard PQconsumeInput(connection) == 1 else { return fail(lastError) }
+    takeResults(from: connection)
+    takeNotifications()
+    if self.connection == connection && machine.isReady { setDeadline() }
+  }
+
+  /// In pipeline mode a query's results end with a null, and a sync gives a result of its own.
+  private func takeResults(from connection: OpaquePointer) {
+    var nulls = 0
+    while self.connection == connection, openQueries > 0, PQisBusy(connection) == 0 {
+      guard let result = PQgetResult(connection) else {
+        nulls += 1
+        if nulls > 1 { return }
+        continue
+      }
+      nulls = 0
+      take(result)
+      PQclear(result)
+    }
+  }
+
+  private func take(_ result: OpaquePointer) {
+    let status = PQresultStatus(result)
+    if status == PGRES_PIPELINE_SYNC { return }
+    let query = open[openHead]
+    openHead += 1
+    if openHead == open.count {
+      open.removeAll(keepingCapacity: openHead < 64)
+      openHead = 0
+    }
+    switch status {
+    case PGRES_TUPLES_OK, PGRES_COMMAND_OK:
+      query.takeRows(of: result)
+      query.finished()
+    default: query.failed(refusal(result))
+    }
+  }
+
+  private func refusal(_ result: OpaquePointer) -> QueryFailure {
+    let state = PQresultErrorField(result, Int32(UInt8(ascii: "C"))).map { String(cString: $0) }
+    let message = PQresultErrorField(result, Int32(UInt8(ascii: "M"))).map { String(cString: $0) }
+    let aborted = PQresultStatus(result) == PGRES_PIPELINE_ABORTED
+    return .refused(
+      sqlState: state ?? "",
+      message: aborted ? "an earlier query of the transaction failed" : message ?? lastError)
+  }
+
+  private func takeNotifications() {
+    while let connection, let notification = PQnotifies(connection) {
+      let channel = UnsafeRawBufferPointer(
+        start: notification.pointee.relname, count: strlen(notification.pointee.relname))
+      let payload = UnsafeRawBufferPointer(
+        start: notification.pointee.extra, count: strlen(notification.pointee.extra))
+      events.notified(channel, payload)
+      PQfreemem(notification)
+    }
+  }
+
+  fileprivate func noticeReceived(_ text: String) {
+    logger.notice(
+      "postgres says", metadata: ["session": "\(name)", "notice": "\(text.trimmed)"])
+  }
+}
+
+private func noticeCame(_ session: UnsafeMutableRawPointer?, _ text: UnsafePointer<CChar>?) {
+  guard let session, let text else { return }
+  Unmanaged<PostgresSession>.fromOpaque(session).takeUnretainedValue()
+    .noticeReceived(String(cString: text))
+}
+
+/// Asks whether the server is the primary.
+private final class PrimaryCheck: Query {
+  private let answered: (Bool) -> Void
+  private var isPrimary = false
+
+  init(answered: @escaping (Bool) -> Void) {
+    self.answered = answered
+    super.init(sql: "SELECT NOT pg_catalog.pg_is_in_recovery()")
+  }
+
+  override func row(_ row: Row) {
+    isPrimary = row.bool(0)
+  }
+
+  override func finished() {
+    answered(isPrimary)
+  }
+
+  override func failed(_ failure: QueryFailure) {
+    if case .refused = failure { answered(false) }
+  }
+}

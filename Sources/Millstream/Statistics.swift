@@ -1,0 +1,19 @@
+/// What an instance has done since it was made. Counters only grow.
+public struct Statistics: Sendable {
+  /// Connections taken in.
+  public internal(set) var opened: UInt64 = 0
+  /// Connections ended, by `CloseReason.rawValue`.
+  public internal(set) var closed = [UInt64](repeating: 0, count: CloseReason.allCases.count)
+  /// Successful `send` calls of frames.
+  public internal(set) var sends: UInt64 = 0
+  /// Bytes of frames that the kernel took.
+  public internal(set) var bytesSent: UInt64 = 0
+  /// Messages taken from the stores, or from notifications, into a log.
+  public internal(set) var messages: UInt64 = 0
+  /// Notifications that were neither a wake-up nor a broadcast, and were dropped.
+  public internal(set) var invalidNotifications: UInt64 = 0
+  /// Pages that were read for clients that were behind.
+  public internal(set) var replayPages: UInt64 = 0
+  /// Streams that began anew under their subscribers.
+  public internal(set) var resets: UInt64 = 0
+}

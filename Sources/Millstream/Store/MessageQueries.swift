@@ -1,0 +1,92 @@
+import CLibPQ
+
+extension Message {
+  /// From a row of the columns `id, data, event, visible_to, exclude`.
+  fileprivate init?(_ row: Row) {
+    guard let id = row.integer(0), let data = row.bytes(1) else { return nil }
+    self.init(
+      id: id, data: data, event: row.bytes(2), visibleTo: row.bytes(3), exclude: row.bytes(4))
+  }
+}
+
+/// Reads new messages into a stream's log.
+final class LogQuery: Query {
+  private unowned let store: MessageStore
+  private let stream: Stream
+
+  init(store: MessageStore, stream: Stream, _ query: (sql: String, parameters: [String?])) {
+    self.store = store
+    self.stream = stream
+    super.init(sql: query.sql, parameters: query.parameters)
+  }
+
+  override func takeRows(of result: OpaquePointer) {
+    let count = PQntuples(result)
+    var wasCut = false
+    for index in 0..<count {
+      guard let message = Message(Row(result, index)) else { continue }
+      wasCut = store.receiver?.take(message, of: stream) == false
+      if wasCut { break }
+    }
+    let isShort = Int(count) < MessageStore.pageRows && !wasCut
+    store.receiver?.readEnded(of: stream, isShort: isShort)
+  }
+
+  override func failed(_ failure: QueryFailure) {
+    store.receiver?.questionFailed(of: stream, failure, page: nil)
+  }
+}
+
+/// Reads a page for those who are behind.
+final class PageQuery: Query {
+  private unowned let store: MessageStore
+  private let stream: Stream
+  private let after: Int64
+  /// What was known to exist when the page was asked for: a short page reaches up to here.
+  private let knownTip: Int64
+
+  init(
+    store: MessageStore, stream: Stream, after: Int64,
+    _ query: (sql: String, parameters: [String?])
+  ) {
+    self.store = store
+    self.stream = stream
+    self.after = after
+    knownTip = stream.log.tip
+    super.init(sql: query.sql, parameters: query.parameters)
+  }
+
+  override func takeRows(of result: OpaquePointer) {
+    let epoch = stream.log.epoch
+    let rowCount = PQntuples(result)
+    let (taken, byteCount) = fittingRows(of: result, epoch: epoch)
+    let frames = Chunk(start: 0, capacity: max(byteCount, 1))
+    for index in 0..<taken {
+      guard let message = Message(Row(result, index)) else { continue }
+      let fits = frames.append(message, afterID: after, epoch: epoch)
+      precondition(fits, "the page was made for these frames")
+    }
+    let last = frames.entries.last?.id ?? after
+    let isShort = Int(rowCount) < MessageStore.pageRows && taken == rowCount
+    let page = Page(after: after, through: isShort ? max(last, knownTip) : last, frames: frames)
+    store.receiver?.took(page, of: stream)
+  }
+
+  /// As many rows as a page may hold bytes of, but one at least.
+  private func fittingRows(
+    of result: OpaquePointer, epoch: UInt32?
+  ) -> (count: Int32, bytes: Int) {
+    var bytes = 0
+    for index in 0..<PQntuples(result) {
+      guard let message = Message(Row(result, index)) else { continue }
+      let frameBytes = Chunk.frameBytes(of: message, epoch: epoch)
+      if index > 0 && bytes + frameBytes > MessageStore.pageBytes { return (index, bytes) }
+      bytes += frameBytes
+    }
+    return (PQntuples(result), bytes)
+  }
+
+  override func failed(_ failure: QueryFailure) {
+    store.receiver?.questionFailed(of: stream, failure, page: after)
+  }
+}

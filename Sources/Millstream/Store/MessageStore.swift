@@ -1,0 +1,95 @@
+/// What a store says of a stream that was looked at.
+struct Finding {
+  /// Tells this incarnation of the stream from others; never 0.
+  var identity: Int64
+  /// No id above this one exists.
+  var highestID: Int64
+  /// Where a reader begins that wants what comes from now on.
+  var tip: Int64
+  /// Part of the ids on the wire, where the store has such a thing.
+  var epoch: UInt32?
+  /// For so long after a wake-up the store may send none.
+  var throttleMs: Int64 = 0
+}
+
+/// What a store does with what it found: the dispatcher, in practice.
+protocol StoreReceiver: AnyObject {
+  /// A stream was looked at; nil: the store has no such stream.
+  func looked(at stream: Stream, _ finding: Finding?)
+  /// A message above the log's tip; false: no more can be taken now, read again later.
+  func take(_ message: Message, of stream: Stream) -> Bool
+  /// All messages of a read were given; `isShort`: there were no more.
+  func readEnded(of stream: Stream, isShort: Bool)
+  /// A page for those who are behind.
+  func took(_ page: Page, of stream: Stream)
+  /// A look or a read was not answered, and will not be.
+  func questionFailed(of stream: Stream, _ failure: QueryFailure, page: Int64?)
+}
+
+/// Some messages above an id, for those who are behind, as frames.
+struct Page {
+  /// It begins with the first message above this id.
+  var after: Int64
+  /// It holds every message up to this id that there is.
+  var through: Int64
+  var frames: Chunk
+}
+
+/// Where messages are kept. A store turns questions about streams into queries, and the answers into
+/// calls of its receiver; what is asked when is the dispatcher's business.
+class MessageStore {
+  let kind: StoreKind
+  let reads: PostgresSession
+  weak var receiver: (any StoreReceiver)?
+
+  /// How many messages are asked for at once.
+  static let pageRows = 500
+  /// How many bytes of frames a page holds at most, if it holds more than one.
+  static let pageBytes = 256 * 1024
+
+  init(kind: StoreKind, reads: PostgresSession) {
+    self.kind = kind
+    self.reads = reads
+  }
+
+  /// Asks whether the streams are there, and how far they go: one query for all of them.
+  func look(at streams: [Stream]) {
+    preconditionFailure("a store says how to look")
+  }
+
+  /// The query for the messages above `after`, in order, with the columns `id, data, event,
+  /// visible_to, exclude`.
+  func messagesSQL(of stream: Stream, after: Int64) -> (sql: String, parameters: [String?]) {
+    preconditionFailure("a store says how to read")
+  }
+
+  /// Reads what is above the log's tip.
+  func read(_ stream: Stream) {
+    let query = messagesSQL(of: stream, after: stream.log.tip)
+    reads.submit(LogQuery(store: self, stream: stream, query))
+  }
+
+  /// Reads a page for those who are behind.
+  func readPage(of stream: Stream, after: Int64) {
+    let query = messagesSQL(of: stream, after: after)
+    reads.submit(PageQuery(store: self, stream: stream, after: after, query))
+  }
+
+  /// Names as a Postgres array literal.
+  static func arrayLiteral(_ names: [[UInt8]]) -> String {
+    var literal: [UInt8] = [UInt8(ascii: "{")]
+    for (index, name) in names.enumerated() {
+      if index > 0 { literal.append(UInt8(ascii: ",")) }
+      literal.append(UInt8(ascii: "\""))
+      for byte in name {
+        if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+          literal.append(UInt8(ascii: "\\"))
+        }
+        literal.append(byte)
+      }
+      literal.append(UInt8(ascii: "\""))
+    }
+    literal.append(UInt8(ascii: "}"))
+    return String(decoding: literal, as: UTF8.self)
+  }
+}

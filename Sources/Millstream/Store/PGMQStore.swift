@@ -1,0 +1,167 @@
+/// Streams that are PGMQ queues, as pgbus uses them. Rows are read, never claimed or changed.
+final class PGMQStore: MessageStore {
+  init(reads: PostgresSession) {
+    super.init(kind: .pgmq, reads: reads)
+  }
+
+  /// Whether the queue's table is there and which one it is; the highest id that was given out (the
+  /// sequence says so without a look at the table); how long the notify trigger may keep silent.
+  /// `throttles` cannot be named where it does not exist (PGMQ before 1.6), hence the two forms.
+  private static func lookSQL(hasThrottles: Bool) -> String {
+    let throttle =
+      hasThrottles
+      ? """
+      (SELECT throttle_interval_ms FROM pgmq.notify_insert_throttle
+        WHERE queue_name = names.name LIMIT 1)
+      """ : "NULL"
+    return """
+      SELECT names.ordinal, tables.oid::bigint,
+             coalesce(pg_catalog.pg_sequence_last_value(
+               pg_catalog.pg_get_serial_sequence(tables.oid::regclass::text, 'msg_id')), 0),
+             \(throttle)
+        FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS names(name, ordinal),
+             pg_catalog.to_regclass('pgmq.' || pg_catalog.quote_ident('q_' || names.name))
+               AS tables(oid)
+       WHERE tables.oid IS NOT NULL
+      """
+  }
+
+  private var hasThrottles = false
+
+  /// The session is new: finds out what this installation of PGMQ has.
+  func sessionReady() {
+    reads.submit(
+      ThrottleTableQuery { [unowned self] in hasThrottles = $0 })
+  }
+
+  override func look(at streams: [Stream]) {
+    let names = MessageStore.arrayLiteral(streams.map(\.storageName))
+    reads.submit(
+      QueueLookQuery(
+        sql: PGMQStore.lookSQL(hasThrottles: hasThrottles), names: names, streams: streams,
+        store: self))
+  }
+
+  /// Archiving moves a row in one statement, so one query over both tables sees it exactly once.
+  /// Postgres takes the JSON apart: that is work for one session, not for the loop.
+  override func messagesSQL(
+    of stream: Stream, after: Int64
+  ) -> (sql: String, parameters: [String?]) {
+    let name = String(decoding: stream.storageName, as: UTF8.self)
+    let limit = MessageStore.pageRows
+    let columns = """
+      msg_id, CASE WHEN jsonb_typeof(message->'html') = 'string' THEN message->>'html'
+                   ELSE message::text END,
+      CASE WHEN jsonb_typeof(message->'event') = 'string' THEN message->>'event' END,
+      message->>'visible_to', message->>'exclude'
+      """
+    let rows = { (table: String) in
+      """
+      (SELECT msg_id, message FROM pgmq."\(table)_\(name)"
+        WHERE msg_id > $1::bigint ORDER BY msg_id LIMIT \(limit))
+      """
+    }
+    return (
+      """
+      SELECT \(columns) FROM (\(rows("q")) UNION ALL \(rows("a"))) AS messages
+       ORDER BY msg_id LIMIT \(limit)
+      """, [String(after)]
+    )
+  }
+
+  /// For a stream that is seen for the first time: the highest id that can be seen.
+  fileprivate func readTip(of stream: Stream, _ finding: Finding) {
+    reads.submit(TipQuery(store: self, stream: stream, finding: finding))
+  }
+}
+
+/// Asks whether the throttle of notify triggers is kept in a table.
+private final class ThrottleTableQuery: Query {
+  private let answered: (Bool) -> Void
+
+  init(answered: @escaping (Bool) -> Void) {
+    self.answered = answered
+    super.init(
+      sql: "SELECT pg_catalog.to_regclass('pgmq.notify_insert_throttle') IS NOT NULL")
+  }
+
+  override func row(_ row: Row) {
+    answered(row.bool(0))
+  }
+}
+
+/// Looks at many queues at once.
+private final class QueueLookQuery: Query {
+  private let streams: [Stream]
+  private unowned let store: PGMQStore
+  private var findings: [Finding?]
+
+  init(sql: String, names: String, streams: [Stream], store: PGMQStore) {
+    self.streams = streams
+    self.store = store
+    findings = Array(repeating: nil, count: streams.count)
+    super.init(sql: sql, parameters: [names])
+  }
+
+  override func row(_ row: Row) {
+    guard let ordinal = row.integer(0), let identity = row.integer(1) else { return }
+    findings[Int(ordinal) - 1] = Finding(
+      identity: identity, highestID: row.integer(2) ?? 0, tip: 0, throttleMs: row.integer(3) ?? 0)
+  }
+
+  override func finished() {
+    for (stream, finding) in zip(streams, findings) {
+      if let finding, !stream.reader.isKnown {
+        store.readTip(of: stream, finding)
+      } else {
+        store.receiver?.looked(at: stream, finding)
+      }
+    }
+    store.reads.flush()
+  }
+
+  override func failed(_ failure: QueryFailure) {
+    for stream in streams {
+      if failure.isAbsence {
+        store.receiver?.looked(at: stream, nil)
+      } else {
+        store.receiver?.questionFailed(of: stream, failure, page: nil)
+      }
+    }
+  }
+}
+
+/// Finds where "from now on" is.
+private final class TipQuery: Query {
+  private unowned let store: PGMQStore
+  private let stream: Stream
+  private var finding: Finding
+
+  init(store: PGMQStore, stream: Stream, finding: Finding) {
+    self.store = store
+    self.stream = stream
+    self.finding = finding
+    let name = String(decoding: stream.storageName, as: UTF8.self)
+    super.init(
+      sql: """
+        SELECT greatest((SELECT max(msg_id) FROM pgmq."q_\(name)"),
+                        (SELECT max(msg_id) FROM pgmq."a_\(name)"))
+        """)
+  }
+
+  override func row(_ row: Row) {
+    finding.tip = row.integer(0) ?? 0
+  }
+
+  override func finished() {
+    store.receiver?.looked(at: stream, finding)
+  }
+
+  override func failed(_ failure: QueryFailure) {
+    if failure.isAbsence {
+      store.receiver?.looked(at: stream, nil)
+    } else {
+      store.receiver?.questionFailed(of: stream, failure, page: nil)
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/// Which store a stream is in.
+public enum StoreKind: UInt8, Hashable, Sendable, CaseIterable {
+  /// PGMQ queue tables, as pgbus uses them.
+  case pgmq
+  /// Millstream's own schema.
+  case native
+}
+
+/// One stream that somebody is subscribed to: its log, its subscribers, and where reading stands.
+final class Stream {
+  let store: StoreKind
+  /// What the store calls it: the name of a native stream, or the queue's table suffix.
+  let storageName: [UInt8]
+  /// The channels that wake it, beside those that wake everything.
+  var channels: [String] = []
+
+  var log = StreamLog(tip: 0, epoch: nil)
+  var reader = StreamReader()
+  /// What tells this incarnation of the stream from an earlier one (0: none seen yet).
+  var identity: Int64 = 0
+  /// The highest id that may exist, as the store said when it was looked at last.
+  var highestSeen: Int64 = 0
+  /// For so long after a wake-up the store may keep silent about what is new.
+  var throttleMs: Int64 = 0
+  /// Whether it is in the dispatcher's list of those to be looked at again after the throttle.
+  var isAwaitingThrottle = false
+
+  /// Those who get what is appended to the log.
+  private(set) var live = MemberList()
+  /// Those who are opening, or behind the log.
+  private(set) var waiting = MemberList()
+  /// The pass over `live` that is under way.
+  var pass = FanOutPass()
+  /// The pages that were asked for and have not come, by the id that they begin after.
+  var requestedPages: Set<Int64> = []
+  var isInPageQueue = false
+  /// New messages wait in the store until the pass under way has sent what is in the log.
+  var isReadPostponed = false
+  /// Its number in the registry's list.
+  var registryIndex = 0
+  /// Since when nobody is subscribed, in milliseconds of the monotonic clock.
+  var emptySinceMs: Int64?
+
+  init(store: StoreKind, storageName: [UInt8]) {
+    self.store = store
+    self.storageName = storageName
+  }
+
+  var subscriberCount: Int { live.count + waiting.count }
+
+  /// Takes a connection in, as one of those who wait.
+  func join(_ connection: ConnectionRef) {
+    connection.pointee.stream = Unmanaged.passUnretained(self)
+    waiting.add(connection)
+  }
+
+  /// Moves a connection that waited into the log at `position`.
+  func goLive(_ connection: ConnectionRef, at position: UInt64) {
+    var visited = 0
+    waiting.remove(connection, visited: &visited)
+    connection.pointee.phase = .live
+    connection.pointee.position = position
+    live.add(connection)
+  }
+
+  /// Moves a live connection back among those who read from the store.
+  func fallBehind(_ connection: ConnectionRef) {
+    live.remove(connection, visited: &pass.next)
+    connection.pointee.phase = .catchingUp
+    waiting.add(connection)
+  }
+
+  /// Lets a connection go, whatever list it is in.
+  func leave(_ connection: ConnectionRef) {
+    let index = Int(connection.pointee.memberIndex)
+    if index < live.count && live.members[index] == connection {
+      live.remove(connection, visited: &pass.next)
+    } else {
+      var visited = 0
+      waiting.remove(connection, visited: &visited)
+    }
+    connection.pointee.stream = nil
+  }
+}

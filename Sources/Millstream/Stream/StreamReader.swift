@@ -1,0 +1,110 @@
+/// Decides when a stream is looked at and read. It does no I/O: events go in, and what has to be
+/// done comes out.
+///
+///     unknown ─look─▶ looking ─found─▶ following ◀─page─▶ reading
+///                        └──absent─▶ absent ─woken─▶ looking
+struct StreamReader {
+  /// What has to be done next.
+  enum Action: Equatable {
+    case none
+    /// Ask the store whether the stream is there, and how far it goes.
+    case look
+    /// Read what lies above the log's tip.
+    case read
+  }
+
+  private enum Phase {
+    /// The store was never asked.
+    case unknown
+    case looking(wasFollowing: Bool)
+    /// The store has no such stream (yet).
+    case absent
+    case following
+    case reading
+  }
+
+  private var phase = Phase.unknown
+  /// Something happened while a question was under way: its answer may be too old.
+  private var isStale = false
+
+  /// Whether a start of the log is known, or it is known that there is none.
+  private(set) var isKnown = false
+
+  var isReading: Bool { if case .reading = phase { true } else { false } }
+
+  /// A connection came whose place cannot be told without asking the store.
+  mutating func lookWanted() -> Action {
+    switch phase {
+    case .unknown, .absent: startLooking(wasFollowing: false)
+    case .following: startLooking(wasFollowing: true)
+    case .looking, .reading: markStale()
+    }
+  }
+
+  /// A notification says that there may be something new.
+  mutating func woken() -> Action {
+    switch phase {
+    case .unknown: .none
+    case .absent: startLooking(wasFollowing: false)
+    case .following: startReading()
+    case .looking, .reading: markStale()
+    }
+  }
+
+  /// The store has the stream; `hasNews`: it goes further than the log's tip.
+  mutating func found(hasNews: Bool) -> Action {
+    isKnown = true
+    phase = .following
+    return hasNews || takeStale() ? startReading() : .none
+  }
+
+  /// The store does not have it.
+  mutating func foundAbsent() -> Action {
+    isKnown = true
+    phase = .absent
+    return takeStale() ? startLooking(wasFollowing: false) : .none
+  }
+
+  /// A page of new messages was taken in; `isShort`: there were no more at that moment.
+  mutating func pageRead(isShort: Bool) -> Action {
+    phase = .following
+    return !isShort || takeStale() ? startReading() : .none
+  }
+
+  /// The stream went away under a read.
+  mutating func vanished() -> Action {
+    phase = .following
+    return startLooking(wasFollowing: true)
+  }
+
+  /// The session broke, or the question failed: nothing that was asked will be answered.
+  mutating func failed() {
+    switch phase {
+    case .looking(let wasFollowing): phase = wasFollowing ? .following : .unknown
+    case .reading: phase = .following
+    case .unknown, .absent, .following: break
+    }
+    isStale = false
+  }
+
+  private mutating func startLooking(wasFollowing: Bool) -> Action {
+    phase = .looking(wasFollowing: wasFollowing)
+    return .look
+  }
+
+  private mutating func startReading() -> Action {
+    isStale = false
+    phase = .reading
+    return .read
+  }
+
+  private mutating func markStale() -> Action {
+    isStale = true
+    return .none
+  }
+
+  private mutating func takeStale() -> Bool {
+    defer { isStale = false }
+    return isStale
+  }
+}
