@@ -8,9 +8,13 @@ final class Backlog {
   var cursor: Int64
   /// The epoch that the cursor was given in, if the client said.
   var cursorEpoch: UInt32?
+  /// Whether the store was asked again because of a cursor that it does not know.
+  var wasQuestioned = false
   /// The page that it reads, shared with all who read the same, and the offset that it is at.
   var page: Chunk?
   var pageOffset = 0
+  /// Whoever has had the page has everything up to this id.
+  var pageThrough: Int64 = 0
   /// The end of the log when it joined it: ephemeral frames before that are not for it.
   var joinedAt: UInt64 = 0
   /// What the client is called by, until its opening was sent.
@@ -21,7 +25,11 @@ final class Backlog {
     var head: [UInt8]
     var name: String
     var cursor: CursorRequest
+    var retryMs: Int64
   }
+
+  /// The cursor of one that wants what comes from now on, while nobody knows where that is.
+  static let fromNowOn: Int64 = -1
 
   /// No client may make us keep more than this for it alone.
   static let maximumOwnBytes = 256 * 1024

@@ -44,6 +44,11 @@ final class Writer {
     return connection
   }
 
+  /// Closes a descriptor that cannot be taken in.
+  func refuse(_ descriptor: Int32) {
+    calls.close(descriptor)
+  }
+
   /// Marks a connection as ended; it goes when the loop reaps.
   func close(_ connection: ConnectionRef, _ reason: CloseReason) {
     guard connection.pointee.phase != .closing else { return }

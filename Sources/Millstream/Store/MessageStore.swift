@@ -52,6 +52,9 @@ class MessageStore {
     self.reads = reads
   }
 
+  /// The session is new; a store may have to find out what it has to do with.
+  func sessionReady() {}
+
   /// Asks whether the streams are there, and how far they go: one query for all of them.
   func look(at streams: [Stream]) {
     preconditionFailure("a store says how to look")

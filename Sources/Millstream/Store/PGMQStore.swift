@@ -29,7 +29,7 @@ final class PGMQStore: MessageStore {
   private var hasThrottles = false
 
   /// The session is new: finds out what this installation of PGMQ has.
-  func sessionReady() {
+  override func sessionReady() {
     reads.submit(
       ThrottleTableQuery { [unowned self] in hasThrottles = $0 })
   }

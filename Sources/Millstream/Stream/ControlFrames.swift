@@ -24,14 +24,13 @@ enum ControlFrames {
   }
 
   /// Said before the first event that the client can have when there are some that it cannot.
-  static func gap(lastSeen: Int64, oldest: Int64) -> [UInt8] {
-    Array(
-      """
-      event: pgbus:gap-detected
-      data: {"lastSeenId":\(lastSeen),"archiveOldestId":\(oldest)}
-
-
-      """.utf8)
+  /// `oldest` is the lowest id that there is (nil: it is not known); `reason` is `reset` where the
+  /// ids have begun anew.
+  static func gap(lastSeen: Int64, oldest: Int64?, reason: String? = nil) -> [UInt8] {
+    let reasonMember = reason.map { #","reason":"\#($0)""# } ?? ""
+    let data =
+      #"{"lastSeenId":\#(lastSeen),"archiveOldestId":\#(oldest ?? 0)\#(reasonMember)}"#
+    return Array("event: pgbus:gap-detected\ndata: \(data)\n\n".utf8)
   }
 
   /// The last frame: the server goes, the client shall come back.

@@ -36,6 +36,8 @@ final class Stream {
   var isInPageQueue = false
   /// New messages wait in the store until the pass under way has sent what is in the log.
   var isReadPostponed = false
+  /// The store refuses to say anything of it: nobody waits for that with their opening.
+  var isLookFailing = false
   /// Its number in the registry's list.
   var registryIndex = 0
   /// Since when nobody is subscribed, in milliseconds of the monotonic clock.

@@ -71,17 +71,37 @@ struct StreamLog {
     return end
   }
 
-  /// Drops chunks from the front until `bound` holds, but never the last one, which is being filled.
-  /// Returns whether any went; whoever stood in one has to be moved (see `start`).
-  mutating func trim(toBytes bound: Int) -> Bool {
-    var dropped = false
-    var total = byteCount
-    while chunks.count > 1 && total > bound {
-      let chunk = chunks.removeFirst()
-      total -= chunk.capacity
-      floor = chunk.entries.last.map { $0.id } ?? floor
-      dropped = true
+  /// Everything up to the returned id lies before `position`.
+  func idBefore(_ position: UInt64) -> Int64 {
+    for chunk in chunks.reversed() where chunk.start < position {
+      let index = chunk.index(at: Int(min(position, chunk.end) - chunk.start) - 1)
+      return chunk.entries[index].id
     }
-    return dropped
+    return floor
+  }
+
+  /// Where the log would begin if it were trimmed; nil if nothing would go.
+  func startIfTrimmed(toBytes bound: Int) -> UInt64? {
+    let count = surplusChunks(bound)
+    return count == 0 ? nil : chunks[count].start
+  }
+
+  /// Drops chunks from the front until `bound` holds, but never the last one, which is being filled.
+  /// Whoever stands in one of them has to be moved before.
+  mutating func trim(toBytes bound: Int) {
+    let count = surplusChunks(bound)
+    guard count > 0 else { return }
+    floor = chunks[count - 1].entries.last.map { $0.id } ?? floor
+    chunks.removeFirst(count)
+  }
+
+  private func surplusChunks(_ bound: Int) -> Int {
+    var total = byteCount
+    var count = 0
+    while count + 1 < chunks.count && total > bound {
+      total -= chunks[count].capacity
+      count += 1
+    }
+    return count
   }
 }

@@ -30,6 +30,14 @@ struct StreamReader {
   /// Whether a start of the log is known, or it is known that there is none.
   private(set) var isKnown = false
 
+  /// Whether a question is under way.
+  var isBusy: Bool {
+    switch phase {
+    case .looking, .reading: true
+    case .unknown, .absent, .following: false
+    }
+  }
+
   var isReading: Bool { if case .reading = phase { true } else { false } }
 
   /// A connection came whose place cannot be told without asking the store.

@@ -1,0 +1,32 @@
+/// What an instance needs to know. Times are milliseconds.
+public struct Configuration: Sendable {
+  /// The reading session: a libpq connection string or URL. It may go through a pooler.
+  public var database = ""
+  /// The LISTEN session, straight to the primary; nil: as `database`.
+  public var listenDatabase: String?
+  /// Which stores are served.
+  public var stores: Set<StoreKind> = Set(StoreKind.allCases)
+  /// What stands before a stream's name in the name of its PGMQ queue.
+  public var queuePrefix = "pgbus"
+
+  /// A comment goes out on every connection that often.
+  public var heartbeatMs: Int64 = 15_000
+  /// A connection without a broadcast for so long is closed; 0: never.
+  public var idleTimeoutMs: Int64 = 3_600_000
+  /// A client that takes none of the bytes due to it for so long is dropped.
+  public var writeDeadlineMs: Int64 = 5_000
+  /// An idle Postgres session is asked for a sign of life that often.
+  public var healthCheckMs: Int64 = 5_000
+  /// A stream with subscribers is looked at that often though nothing woke it; 0: never.
+  public var safetyPollMs: Int64 = 5_000
+  /// What browsers are told to wait before they reconnect; each gets its own, up to half more or less.
+  public var retryMs: Int64 = 2_000
+
+  /// How many connections there may be at once.
+  public var maxConnections = 10_000
+  /// How many bytes of frames each stream keeps in memory.
+  public var logBytes = 256 * 1024
+
+  /// The defaults, with no database.
+  public init() {}
+}

@@ -1,0 +1,53 @@
+/// Says goodbye to every connection and closes it, in slices; nobody is waited for longer than the
+/// write deadline.
+final class Farewell {
+  private let writer: Writer
+  private let deadlineMs: Int64
+  private var nextSlot = 0
+  private static let sliceSlots = 256
+
+  init(writer: Writer, deadlineMs: Int64) {
+    self.writer = writer
+    self.deadlineMs = deadlineMs
+  }
+
+  /// Whether connections are left that were not told yet.
+  var hasMore: Bool { nextSlot < writer.table.slotCount }
+
+  /// Tells the next slice of connections.
+  func runSlice() {
+    let end = min(nextSlot + Farewell.sliceSlots, writer.table.slotCount)
+    while nextSlot < end {
+      if let connection = writer.table.connection(nextSlot) { tell(connection) }
+      nextSlot += 1
+    }
+  }
+
+  private func tell(_ connection: ConnectionRef) {
+    switch connection.pointee.phase {
+    case .free, .closing: return
+    case .opening: return writer.close(connection, .shutdown)
+    case .catchingUp, .live: break
+    }
+    if !connection.pointee.isBlocked { writer.pump(connection) }
+    if connection.pointee.phase == .closing { return }
+    writer.sendOwn(ControlFrames.goodbye, to: connection)
+    closeIfDone(connection)
+  }
+
+  private func closeIfDone(_ connection: ConnectionRef) {
+    if connection.pointee.isBlocked { return }
+    writer.close(connection, .shutdown)
+  }
+
+  /// Closes those who have taken everything by now, or have had their time.
+  func check() {
+    for connection in writer.blocked.overdue(nowMs: writer.clock.monotonicMs, deadlineMs: deadlineMs) {
+      writer.close(connection, .writeDeadline)
+    }
+    for slot in 0..<nextSlot {
+      guard let connection = writer.table.connection(slot) else { continue }
+      if connection.pointee.phase != .closing { closeIfDone(connection) }
+    }
+  }
+}

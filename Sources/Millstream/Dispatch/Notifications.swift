@@ -1,0 +1,44 @@
+/// What a notification means: a wake-up, a broadcast that was never stored, or the message itself.
+extension Dispatcher {
+  func notified(channel: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) {
+    if channel.elementsEqual(NativeStore.channel.utf8) {
+      notifiedNative(payload)
+    } else {
+      notifiedQueue(channel, payload)
+    }
+  }
+
+  /// The channel `pgmq.q_NAME.INSERT`, with the name as the table has it or as it was given.
+  private func notifiedQueue(_ channel: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer) {
+    guard let stream = queueStream(channel) else { return }
+    if payload.isEmpty { return wake(stream) }
+    guard let broadcast = NotificationPayload(queueBroadcast: payload) else { return drop() }
+    broadcast.withMessage { append($0, to: stream) }
+  }
+
+  private func queueStream(_ channel: UnsafeRawBufferPointer) -> Stream? {
+    let prefix = "pgmq.q_".utf8
+    let suffix = ".INSERT".utf8
+    guard channel.starts(with: prefix), channel.count > prefix.count + suffix.count else {
+      return nil
+    }
+    let name = channel[prefix.count..<(channel.count - suffix.count)]
+    return withUnsafeTemporaryAllocation(byteCount: name.count, alignment: 1) { folded in
+      for (index, byte) in name.enumerated() { folded[index] = QueueName.lowercased(byte) }
+      return registry.stream(.pgmq, UnsafeRawBufferPointer(folded))
+    }
+  }
+
+  private func notifiedNative(_ payload: UnsafeRawBufferPointer) {
+    guard let notification = NotificationPayload(native: payload),
+      let name = notification.stream
+    else { return drop() }
+    guard let stream = name.withUnsafeBytes({ registry.stream(.native, $0) }) else { return }
+    if notification.id != nil && notification.data == nil { return wake(stream) }
+    notification.withMessage { deliver($0, to: stream, epoch: notification.epoch) }
+  }
+
+  private func drop() {
+    writer.statistics.invalidNotifications += 1
+  }
+}

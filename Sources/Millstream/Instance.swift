@@ -1,0 +1,200 @@
+import Logging
+
+/// What a client asked for, once it is known who may: the part of a request that the reactor needs.
+public struct Subscription {
+  var store: StoreKind
+  /// The name as the client knows it.
+  var name: String
+  /// What the store calls it.
+  var storageName: [UInt8]
+  /// The channels that wake this stream alone.
+  var channels: [String]
+  var cursor: CursorRequest
+  /// The bytes that go before the first frame: the head of the response.
+  var head: [UInt8]
+}
+
+/// What became of a descriptor that was handed over. It is the instance's in every case.
+public enum Registration: Equatable, Sendable {
+  /// The connection is open, and known by this id.
+  case registered(ConnectionID)
+  /// The instance does not run (any more): the descriptor was closed.
+  case dead
+}
+
+/// One streamer on one loop: wires the parts together and owns their lifecycle.
+///
+/// Everything is called on the loop's thread. Nothing runs before `start`.
+public final class Instance {
+  /// The parts of an instance. Tests hand in their own.
+  struct Parts {
+    var listener: Listener
+    var reads: PostgresSession
+    var stores: [MessageStore]
+    var writer: Writer
+    var dispatcher: Dispatcher
+    var heartbeat: Heartbeat
+  }
+
+  private enum State { case made, started, shuttingDown, ended }
+
+  let configuration: Configuration
+  let parts: Parts
+  private let loop: EventLoop
+  private let logger: Logger
+  private var state = State.made
+  private var phases: LoopPhases?
+  private var farewell: Farewell?
+  private var completions: [() -> Void] = []
+  private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in tick() }
+  private static let tickMs: Int64 = 50
+
+  /// An instance with the parts that `configuration` describes.
+  ///
+  /// - Throws: what is wrong with a connection string.
+  public convenience init(
+    loop: EventLoop, configuration: Configuration, logger: Logger, clock: Clock = .system
+  ) throws(ConfigurationError) {
+    let parts = try Parts(loop: loop, configuration: configuration, logger: logger, clock: clock)
+    self.init(loop: loop, configuration: configuration, logger: logger, parts: parts)
+  }
+
+  init(loop: EventLoop, configuration: Configuration, logger: Logger, parts: Parts) {
+    self.loop = loop
+    self.configuration = configuration
+    self.logger = logger
+    self.parts = parts
+  }
+
+  /// What has been done since the instance was made.
+  public var statistics: Statistics { parts.writer.statistics }
+
+  /// How many connections there are.
+  public var connectionCount: Int { parts.writer.table.count }
+
+  /// Says whether a connection's context carries a label, for frames with `visible_to`.
+  public func setAudience(_ predicate: @escaping AudiencePredicate) {
+    parts.writer.audience = predicate
+  }
+
+  // MARK: Lifecycle
+
+  /// Starts the sessions and the timers. A second call does nothing.
+  public func start() {
+    guard state == .made else { return }
+    state = .started
+    connectParts()
+    phases = LoopPhases(loop: loop) { [unowned self] in runSlice() }
+    parts.listener.start()
+    parts.reads.start()
+    parts.heartbeat.start()
+    timer.repeatFiring(everyMs: Instance.tickMs)
+  }
+
+  private func connectParts() {
+    let parts = self.parts
+    parts.reads.events.ready = {
+      for store in parts.stores { store.sessionReady() }
+      parts.dispatcher.readsReady()
+    }
+    parts.reads.events.lost = { parts.dispatcher.readsLost() }
+    parts.listener.listening = { parts.dispatcher.listening(on: $0) }
+    parts.listener.notified = { parts.dispatcher.notified(channel: $0, payload: $1) }
+    if configuration.stores.contains(.native) { parts.listener.add(NativeStore.channel) }
+  }
+
+  private func runSlice() -> Bool {
+    if let farewell, farewell.hasMore { farewell.runSlice() }
+    let hasMore = parts.dispatcher.runSlice()
+    guard state == .shuttingDown, connectionCount == 0 else {
+      return hasMore || farewell?.hasMore == true
+    }
+    end()
+    return false
+  }
+
+  private func tick() {
+    if let farewell { return farewell.check() }
+    parts.dispatcher.tick(intervalMs: Instance.tickMs)
+  }
+
+  /// Takes over a client's connected, nonblocking socket that asks for `subscription`.
+  ///
+  /// Before `start` and after `shutdown` it is closed at once rather than stranded.
+  public func register(_ descriptor: Int32, for subscription: Subscription) -> Registration {
+    guard state == .started else {
+      parts.writer.refuse(descriptor)
+      return .dead
+    }
+    let connection = parts.writer.adopt(descriptor, id: ConnectionID.random())
+    let backlog = parts.writer.ensureBacklog(of: connection)
+    backlog.opening = Backlog.Opening(
+      head: subscription.head, name: subscription.name, cursor: subscription.cursor,
+      retryMs: jittered(configuration.retryMs))
+    let stream = parts.dispatcher.stream(
+      subscription.store, subscription.storageName, channels: subscription.channels)
+    parts.dispatcher.subscribe(connection, to: stream)
+    return .registered(connection.pointee.id)
+  }
+
+  /// Clients that were cut off together shall not come back together.
+  private func jittered(_ retryMs: Int64) -> Int64 {
+    retryMs / 2 + Int64.random(in: 0...max(retryMs, 0))
+  }
+
+  /// Stops in this order: heartbeat, listener, dispatcher; then every connection is told and closed,
+  /// each within the write deadline. Returns at once; `completion` runs on the loop when all is done.
+  /// A further call only adds its completion.
+  public func shutdown(completion: @escaping () -> Void = {}) {
+    switch state {
+    case .ended: return completion()
+    case .shuttingDown: completions.append(completion)
+    case .made:
+      state = .ended
+      completion()
+    case .started:
+      state = .shuttingDown
+      completions.append(completion)
+      parts.heartbeat.stop()
+      parts.listener.stop()
+      parts.dispatcher.stop()
+      parts.reads.stop()
+      farewell = Farewell(writer: parts.writer, deadlineMs: configuration.writeDeadlineMs)
+    }
+  }
+
+  private func end() {
+    state = .ended
+    timer.stop()
+    let waiting = completions
+    completions = []
+    for completion in waiting { completion() }
+  }
+}
+
+extension Instance.Parts {
+  init(
+    loop: EventLoop, configuration: Configuration, logger: Logger, clock: Clock
+  ) throws(ConfigurationError) {
+    let limits = PostgresSession.Limits(healthCheckMs: configuration.healthCheckMs)
+    let listenSettings = try ConnectionString(
+      configuration.listenDatabase ?? configuration.database)
+    let reads = PostgresSession(
+      name: "read", loop: loop, settings: try ConnectionString(configuration.database),
+      limits: limits, logger: logger)
+    self.reads = reads
+    listener = Listener(
+      session: PostgresSession(
+        name: "listen", loop: loop, settings: listenSettings, limits: limits, logger: logger))
+    stores = configuration.stores.map { kind -> MessageStore in
+      kind == .pgmq ? PGMQStore(reads: reads) : NativeStore(reads: reads)
+    }
+    writer = Writer(loop: loop, clock: clock, calls: SystemCalls())
+    dispatcher = Dispatcher(
+      writer: writer, listener: listener, stores: stores,
+      limits: Dispatcher.Limits(
+        logBytes: configuration.logBytes, safetyPollMs: configuration.safetyPollMs),
+      logger: logger)
+    heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
+  }
+}

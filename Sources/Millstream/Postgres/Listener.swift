@@ -1,0 +1,87 @@
+/// The session that LISTENs: which channels, and that none is forgotten over a reconnect.
+///
+/// Channels are counted, because several streams can share one. Changes are collected until the loop
+/// is about to sleep and go out together, in one transaction and one round trip.
+final class Listener {
+  /// A notification: channel and payload, borrowed.
+  var notified: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void = { _, _ in }
+  /// The server now listens on these channels; what was sent on them before is lost.
+  var listening: ([String]) -> Void = { _ in }
+
+  let session: PostgresSession
+  private var wanted: [String: Int] = [:]
+  private var added: [String] = []
+  private var removed: [String] = []
+
+  init(session: PostgresSession) {
+    self.session = session
+    session.events.ready = { [unowned self] in sessionReady() }
+    session.events.notified = { [unowned self] in notified($0, $1) }
+  }
+
+  func start() {
+    session.start()
+  }
+
+  func stop() {
+    session.stop()
+  }
+
+  func add(_ channel: String) {
+    wanted[channel, default: 0] += 1
+    if wanted[channel] == 1 { added.append(channel) }
+  }
+
+  func remove(_ channel: String) {
+    guard let count = wanted[channel] else { return }
+    wanted[channel] = count > 1 ? count - 1 : nil
+    if count == 1 { removed.append(channel) }
+  }
+
+  /// Sends what has changed since the last call.
+  func flush() {
+    guard session.isReady, !(added.isEmpty && removed.isEmpty) else { return }
+    let unlistened = removed.filter { wanted[$0] == nil }
+    let listened = added.filter { wanted[$0] != nil }
+    added = []
+    removed = []
+    submit(unlisten: unlistened, listen: listened)
+  }
+
+  private func sessionReady() {
+    added = []
+    removed = []
+    submit(unlisten: [], listen: Array(wanted.keys))
+  }
+
+  /// A LISTEN counts from the end of its transaction; the last of the batch ends it.
+  private func submit(unlisten: [String], listen: [String]) {
+    for channel in unlisten {
+      session.submit(Query(sql: "UNLISTEN \(Listener.quoted(channel))"), moreFollow: true)
+    }
+    for channel in listen {
+      session.submit(Query(sql: "LISTEN \(Listener.quoted(channel))"), moreFollow: true)
+    }
+    session.submit(ListenEnd { [unowned self] in listening(listen) })
+    session.flush()
+  }
+
+  private static func quoted(_ channel: String) -> String {
+    "\"" + channel.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+      + "\""
+  }
+}
+
+/// Ends a batch of LISTENs: when it is answered, they count.
+private final class ListenEnd: Query {
+  private let reached: () -> Void
+
+  init(reached: @escaping () -> Void) {
+    self.reached = reached
+    super.init(sql: "SELECT 1")
+  }
+
+  override func finished() {
+    reached()
+  }
+}

@@ -1,0 +1,61 @@
+/// Streams of Millstream's own schema (`millstream install`), for everyone without PGMQ.
+final class NativeStore: MessageStore {
+  /// The one channel on which the schema notifies of every stream.
+  static let channel = "millstream"
+
+  init(reads: PostgresSession) {
+    super.init(kind: .native, reads: reads)
+  }
+
+  override func look(at streams: [Stream]) {
+    reads.submit(NativeLookQuery(streams: streams, store: self))
+  }
+
+  override func messagesSQL(
+    of stream: Stream, after: Int64
+  ) -> (sql: String, parameters: [String?]) {
+    (
+      NativeSchema.messagesSQL,
+      [
+        String(decoding: stream.storageName, as: UTF8.self), String(after),
+        String(MessageStore.pageRows),
+      ]
+    )
+  }
+}
+
+/// Looks at many native streams at once.
+private final class NativeLookQuery: Query {
+  private let streams: [Stream]
+  private unowned let store: NativeStore
+  private var findings: [Finding?]
+
+  init(streams: [Stream], store: NativeStore) {
+    self.streams = streams
+    self.store = store
+    findings = Array(repeating: nil, count: streams.count)
+    let names = MessageStore.arrayLiteral(streams.map(\.storageName))
+    super.init(sql: NativeSchema.lookSQL, parameters: [names])
+  }
+
+  override func row(_ row: Row) {
+    guard let ordinal = row.integer(0), let epoch = row.integer(1), let last = row.integer(2)
+    else { return }
+    findings[Int(ordinal) - 1] = Finding(
+      identity: epoch, highestID: last, tip: last, epoch: UInt32(truncatingIfNeeded: epoch))
+  }
+
+  override func finished() {
+    for (stream, finding) in zip(streams, findings) { store.receiver?.looked(at: stream, finding) }
+  }
+
+  override func failed(_ failure: QueryFailure) {
+    for stream in streams {
+      if failure.isAbsence {
+        store.receiver?.looked(at: stream, nil)
+      } else {
+        store.receiver?.questionFailed(of: stream, failure, page: nil)
+      }
+    }
+  }
+}
