@@ -1,0 +1,164 @@
+import Glibc
+
+/// One accepted connection until its request is answered or handed over.
+///
+///     reading ─complete─▶ handed over to the instance
+///        └──refused─▶ responding ─sent─▶ lingering ─▶ closed
+final class Exchange {
+  private enum State { case reading, responding, lingering, over }
+
+  /// When the present state has to be over, in milliseconds of the monotonic clock.
+  private(set) var deadlineMs: Int64
+
+  private let descriptor: Int32
+  private unowned let endpoint: Endpoint
+  private let calls = SystemCalls()
+  private var state = State.reading
+  private var parser = RequestParser()
+  /// What came so far of a head that did not come at once.
+  private var received: [UInt8] = []
+  private var response: [UInt8] = []
+  private var drained = 0
+  private let watcher: IOWatcher
+
+  /// How long, and for how many bytes, a refused client is listened to, so that closing does not
+  /// reset the connection before it has read the refusal.
+  private static let lingerMs: Int64 = 2_000
+  private static let lingerBytes = 4 * 1024 * 1024
+
+  init(descriptor: Int32, loop: EventLoop, endpoint: Endpoint) {
+    self.descriptor = descriptor
+    self.endpoint = endpoint
+    deadlineMs = endpoint.clock.monotonicMs + endpoint.headTimeoutMs
+    weak var weakSelf: Exchange?
+    watcher = IOWatcher(loop: loop) { weakSelf?.socketReady($0) }
+    weakSelf = self
+  }
+
+  /// Most requests are there already: reading at once spares a turn of the loop.
+  func start() {
+    watcher.watch(descriptor, for: .readable)
+    socketReady(.readable)
+  }
+
+  private func socketReady(_ events: IOEvents) {
+    switch state {
+    case .reading: readHead()
+    case .responding: sendResponse()
+    case .lingering: drain()
+    case .over: break
+    }
+  }
+
+  // MARK: Reading
+
+  private func readHead() {
+    withUnsafeTemporaryAllocation(byteCount: RequestParser.maximumHeadBytes + 1, alignment: 16) {
+      buffer in
+      switch calls.receive(descriptor, into: buffer) {
+      case .wouldBlock: break
+      case .closed: end()
+      case .transferred(let count):
+        parse(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      }
+    }
+  }
+
+  private func parse(_ bytes: UnsafeRawBufferPointer) {
+    let outcome: RequestParser.Outcome
+    if received.isEmpty {
+      outcome = parser.parse(bytes)
+      if case .incomplete = outcome { received.append(contentsOf: bytes) }
+    } else {
+      received.append(contentsOf: bytes)
+      outcome = received.withUnsafeBytes { parser.parse($0) }
+    }
+    switch outcome {
+    case .incomplete: break
+    case .invalid(let reason): respond(HTTPResponse(refusing: reason))
+    case .complete(let head): answer(head)
+    }
+  }
+
+  private func answer(_ head: RequestHead) {
+    switch endpoint.decide(head) {
+    case .respond(let response): respond(response)
+    case .stream(let subscription):
+      state = .over
+      watcher.stop()
+      endpoint.register(descriptor, for: subscription)
+      endpoint.ended(self)
+    }
+  }
+
+  // MARK: Refusing
+
+  private func respond(_ response: HTTPResponse) {
+    state = .responding
+    received = []
+    self.response = response.encoded
+    deadlineMs = endpoint.clock.monotonicMs + Exchange.lingerMs
+    sendResponse()
+  }
+
+  private func sendResponse() {
+    let outcome = response.withUnsafeBytes {
+      calls.send(descriptor, $0.baseAddress!, $0.count)
+    }
+    switch outcome {
+    case .closed: end()
+    case .wouldBlock: watcher.watch(descriptor, for: .writable)
+    case .transferred(let count):
+      response.removeFirst(count)
+      if response.isEmpty { linger() } else { watcher.watch(descriptor, for: .writable) }
+    }
+  }
+
+  private func linger() {
+    state = .lingering
+    shutdown(descriptor, Int32(SHUT_WR))
+    watcher.watch(descriptor, for: .readable)
+    drain()
+  }
+
+  private func drain() {
+    withUnsafeTemporaryAllocation(byteCount: 16 * 1024, alignment: 16) { buffer in
+      switch calls.receive(descriptor, into: buffer) {
+      case .wouldBlock: break
+      case .closed: end()
+      case .transferred(let count):
+        drained += count
+        if drained > Exchange.lingerBytes { end() }
+      }
+    }
+  }
+
+  // MARK: Ending
+
+  /// The state took too long.
+  func deadlinePassed() {
+    if state == .reading { respond(.headTimeout) } else { end() }
+  }
+
+  /// Closes without another word.
+  func drop() {
+    end()
+  }
+
+  private func end() {
+    guard state != .over else { return }
+    state = .over
+    watcher.stop()
+    calls.close(descriptor)
+    endpoint.ended(self)
+  }
+}
+
+extension HTTPResponse {
+  /// What a client gets whose request cannot be understood.
+  init(refusing reason: RequestParser.Reason) {
+    let texts = [400: "Bad Request", 431: "Request Header Fields Too Large"]
+    self = .plain(
+      reason.status, texts[reason.status] ?? "HTTP Version Not Supported", "\(reason.text)")
+  }
+}

@@ -1,0 +1,52 @@
+/// A short answer that ends its connection.
+struct HTTPResponse: Equatable {
+  var status: Int
+  var reason: String
+  var fields: [(name: String, value: String)] = []
+  var body = ""
+  /// Whether a body is announced and sent; not for 204 and HEAD.
+  var hasBody = true
+
+  static func == (left: HTTPResponse, right: HTTPResponse) -> Bool {
+    left.encoded == right.encoded
+  }
+
+  /// A refusal in a sentence. Nothing of what the client sent, or of our state, is in it.
+  static func plain(_ status: Int, _ reason: String, _ text: String) -> HTTPResponse {
+    HTTPResponse(
+      status: status, reason: reason, fields: [("content-type", "text/plain")], body: text + "\n")
+  }
+
+  static let notFound = plain(404, "Not Found", "no such stream")
+  static let badCursor = plain(400, "Bad Request", "the cursor is not a whole number")
+  static var full: HTTPResponse {
+    var response = plain(503, "Service Unavailable", "no room for another connection")
+    response.fields.append(("retry-after", "2"))
+    return response
+  }
+  static let stopping = plain(503, "Service Unavailable", "the server is shutting down")
+  static let headTimeout = plain(408, "Request Timeout", "the request took too long")
+
+  /// The bytes on the wire.
+  var encoded: [UInt8] {
+    var text = "HTTP/1.1 \(status) \(reason)\r\n"
+    for field in fields { text += "\(field.name): \(field.value)\r\n" }
+    if hasBody { text += "content-length: \(body.utf8.count)\r\n" }
+    text += "connection: close\r\n\r\n"
+    return Array((hasBody ? text + body : text).utf8)
+  }
+
+  /// The head of an event stream's response: the stream itself has no end and no length.
+  static func streamHead(_ extraFields: [(name: String, value: String)]) -> [UInt8] {
+    var text = """
+      HTTP/1.1 200 OK\r
+      content-type: text/event-stream\r
+      cache-control: no-cache, no-transform\r
+      x-accel-buffering: no\r
+      connection: keep-alive\r
+
+      """
+    for field in extraFields { text += "\(field.name): \(field.value)\r\n" }
+    return Array((text + "\r\n").utf8)
+  }
+}

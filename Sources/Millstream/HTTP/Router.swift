@@ -1,0 +1,155 @@
+/// What the endpoint serves, and to whom.
+public struct EndpointConfiguration: Sendable {
+  /// The prefix of PGMQ streams; nil: not served.
+  public var pgmqPrefix: String? = "/pgbus/streams"
+  /// The prefix of native streams; nil: not served.
+  public var nativePrefix: String? = "/streams"
+  /// What stands before a stream's name in the name of its PGMQ queue.
+  public var queuePrefix = "pgbus"
+  /// The secrets that signed names are checked against; the first signs.
+  public var secrets: [[UInt8]] = []
+  /// Patterns of names that need no signature.
+  public var publicPatterns: [String] = []
+  /// Origins whose pages may read; `*`: any.
+  public var allowedOrigins: [String] = []
+  /// How long a client may take to send its request, in milliseconds.
+  public var headTimeoutMs: Int64 = 10_000
+
+  /// The defaults: both prefixes, no secret, nothing public.
+  public init() {}
+}
+
+/// Decides what a request gets. It does no I/O.
+struct Router {
+  enum Decision {
+    case stream(Subscription)
+    case respond(HTTPResponse)
+  }
+
+  private let configuration: EndpointConfiguration
+  private let signedNames: SignedNames
+  private let publicPatterns: [StreamPattern]
+  private let prefixes: [(bytes: [UInt8], store: StoreKind)]
+
+  init(configuration: EndpointConfiguration) {
+    self.configuration = configuration
+    signedNames = SignedNames(secrets: configuration.secrets)
+    publicPatterns = configuration.publicPatterns.map { StreamPattern($0) }
+    let given = [
+      (configuration.pgmqPrefix, StoreKind.pgmq), (configuration.nativePrefix, StoreKind.native),
+    ]
+    // The longer prefix first, so that one may lie within the other.
+    prefixes = given.compactMap { prefix, store in
+      prefix.map { (bytes: Router.withoutTrailingSlash(Array($0.utf8)), store: store) }
+    }.sorted { $0.bytes.count > $1.bytes.count }
+  }
+
+  private static func withoutTrailingSlash(_ prefix: [UInt8]) -> [UInt8] {
+    prefix.last == UInt8(ascii: "/") ? Array(prefix.dropLast()) : prefix
+  }
+
+  /// What `head` gets; `unixTime` decides whether a signature has expired.
+  func decide(_ head: RequestHead, at unixTime: Int64) -> Decision {
+    let origin = originFields(head)
+    switch head.method {
+    case .options: return .respond(options(origin))
+    case .post, .other: return .respond(HTTPResponse.notFound)
+    case .get, .head: break
+    }
+    guard let (store, name) = streamName(head.path, at: unixTime),
+      let target = target(store, name)
+    else { return .respond(adding(origin, to: .notFound)) }
+    let cursor = requestedCursor(head, allowsEpoch: store == .native)
+    guard let cursor else { return .respond(adding(origin, to: .badCursor)) }
+    if head.method == .head { return .respond(streamHeadOnly(origin)) }
+    return .stream(
+      Subscription(
+        store: store, name: name, storageName: target.storageName, channels: target.channels,
+        cursor: cursor, head: HTTPResponse.streamHead(origin)))
+  }
+
+  // MARK: Names
+
+  private func streamName(_ path: [UInt8], at unixTime: Int64) -> (StoreKind, String)? {
+    for prefix in prefixes where path.starts(with: prefix.bytes) {
+      let rest = path[prefix.bytes.count...]
+      guard rest.first == UInt8(ascii: "/"), rest.count > 1,
+        let decoded = PercentEncoding.decode(rest.dropFirst()),
+        let name = publicName(decoded) ?? signedNames.verify(decoded, at: unixTime)
+      else { return nil }
+      return (prefix.store, name)
+    }
+    return nil
+  }
+
+  private func publicName(_ bytes: [UInt8]) -> String? {
+    guard let name = StreamName.validated(bytes) else { return nil }
+    return publicPatterns.contains { $0.matches(bytes) } ? name : nil
+  }
+
+  private func target(
+    _ store: StoreKind, _ name: String
+  ) -> (storageName: [UInt8], channels: [String])? {
+    switch store {
+    case .native: return (Array(name.utf8), [])
+    case .pgmq:
+      guard let queue = QueueName(prefix: configuration.queuePrefix, stream: name) else {
+        return nil
+      }
+      return (Array(queue.table.utf8), queue.channels)
+    }
+  }
+
+  private func requestedCursor(_ head: RequestHead, allowsEpoch: Bool) -> CursorRequest? {
+    let query = PercentEncoding.queryValue("since", in: head.query)
+    return CursorRequest(
+      lastEventID: head.value(of: "last-event-id"), since: query, allowsEpoch: allowsEpoch)
+  }
+
+  // MARK: Headers
+
+  /// What lets a page of another origin read the answer, if it may.
+  private func originFields(_ head: RequestHead) -> [(name: String, value: String)] {
+    guard !configuration.allowedOrigins.isEmpty, let bytes = head.value(of: "origin") else {
+      return []
+    }
+    let origin = String(decoding: bytes, as: UTF8.self)
+    if configuration.allowedOrigins.contains(origin) {
+      return [
+        ("access-control-allow-origin", origin), ("access-control-allow-credentials", "true"),
+        ("vary", "origin"),
+      ]
+    }
+    return configuration.allowedOrigins.contains("*") ? [("access-control-allow-origin", "*")] : []
+  }
+
+  private func options(_ origin: [(name: String, value: String)]) -> HTTPResponse {
+    var response = HTTPResponse(
+      status: 204, reason: "No Content", fields: [("allow", "GET, HEAD, OPTIONS")], hasBody: false)
+    guard !origin.isEmpty else { return response }
+    response.fields += origin
+    response.fields += [
+      ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
+      ("access-control-allow-headers", "last-event-id, cache-control"),
+      ("access-control-max-age", "86400"),
+    ]
+    return response
+  }
+
+  private func streamHeadOnly(_ origin: [(name: String, value: String)]) -> HTTPResponse {
+    HTTPResponse(
+      status: 200, reason: "OK",
+      fields: [
+        ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"),
+        ("x-accel-buffering", "no"),
+      ] + origin, hasBody: false)
+  }
+
+  private func adding(
+    _ fields: [(name: String, value: String)], to response: HTTPResponse
+  ) -> HTTPResponse {
+    var response = response
+    response.fields += fields
+    return response
+  }
+}
