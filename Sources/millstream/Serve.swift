@@ -1,0 +1,171 @@
+import ArgumentParser
+import Glibc
+import Logging
+import Millstream
+
+struct Serve: ParsableCommand, EnvironmentOptions.Source {
+  static let configuration = CommandConfiguration(
+    abstract: "Serves streams over HTTP, as server-sent events.",
+    discussion: """
+      Runs in front of Postgres until SIGTERM or SIGINT, which shut it down in order; a second one \
+      ends it at once. Streams of PGMQ queues are at --pgmq-prefix, those of Millstream's own schema \
+      (see 'millstream install') at --native-prefix. Names are signed, unless a --public pattern \
+      matches.
+      """)
+
+  enum Store: String, ExpressibleByArgument, CaseIterable { case pgmq, native, both }
+
+  @OptionGroup var database: DatabaseOption
+  @OptionGroup var secrets: SecretOptions
+  @OptionGroup var log: LogOptions
+
+  @Option(help: ArgumentHelp("HOST:PORT or unix:PATH; repeatable.", valueName: "address"))
+  var listen: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "The LISTEN session's own connection string, past a pooler; --database if not given.",
+      valueName: "url"))
+  var listenDatabase: String?
+
+  @Option(help: "Which stores to serve: pgmq, native or both.")
+  var store = Store.both
+
+  @Option(help: ArgumentHelp("Where PGMQ streams are.", valueName: "path"))
+  var pgmqPrefix = "/pgbus/streams"
+
+  @Option(help: ArgumentHelp("Where native streams are.", valueName: "path"))
+  var nativePrefix = "/streams"
+
+  @Option(help: ArgumentHelp("What the names of pgbus's queues begin with.", valueName: "name"))
+  var queuePrefix = "pgbus"
+
+  @Option(
+    name: .customLong("public"),
+    help: ArgumentHelp(
+      "Names that need no signature, for instance 'demo:*'; repeatable.", valueName: "pattern"))
+  var publicPatterns: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "An origin whose pages may read ('*': any); repeatable.", valueName: "origin"))
+  var allowOrigin: [String] = []
+
+  @Option(help: ArgumentHelp("Comment on every connection that often.", valueName: "time"))
+  var heartbeat = DurationArgument(milliseconds: 15_000)
+
+  @Option(
+    help: ArgumentHelp("Close a connection without a broadcast for so long.", valueName: "time"))
+  var idleTimeout = DurationArgument(milliseconds: 3_600_000)
+
+  @Option(
+    help: ArgumentHelp("Drop a client that takes nothing for so long.", valueName: "time"))
+  var writeDeadline = DurationArgument(milliseconds: 5_000)
+
+  @Option(
+    help: ArgumentHelp("Ask an idle Postgres session for a sign of life.", valueName: "time"))
+  var healthCheck = DurationArgument(milliseconds: 5_000)
+
+  @Option(
+    help: ArgumentHelp("Look at streams that often though nothing woke them.", valueName: "time"))
+  var safetyPoll = DurationArgument(milliseconds: 5_000)
+
+  @Option(help: ArgumentHelp("How long a client may take for its request.", valueName: "time"))
+  var headTimeout = DurationArgument(milliseconds: 10_000)
+
+  @Option(
+    help: ArgumentHelp("What clients wait before they reconnect, ±50 %.", valueName: "time"))
+  var retry = DurationArgument(milliseconds: 2_000)
+
+  @Option(
+    help: ArgumentHelp(
+      "How many connections at once; as many as descriptors allow if not given.", valueName: "n"))
+  var maxConnections: Int?
+
+  static let environmentOptions: [EnvironmentOption] =
+    DatabaseOption.environmentOptions + SecretOptions.environmentOptions
+    + LogOptions.environmentOptions + [
+      .list("listen"), .value("listen-database"), .value("store"), .value("pgmq-prefix"),
+      .value("native-prefix"), .value("queue-prefix"), .list("public"), .list("allow-origin"),
+      .value("heartbeat"), .value("idle-timeout"), .value("write-deadline"), .value("health-check"),
+      .value("safety-poll"), .value("head-timeout"), .value("retry"), .value("max-connections"),
+    ]
+
+  func validate() throws {
+    for (name, prefix) in [("pgmq-prefix", pgmqPrefix), ("native-prefix", nativePrefix)] {
+      guard prefix.hasPrefix("/"), prefix.count > 1 else {
+        throw ValidationError("--\(name) has to begin with '/' and name a path")
+      }
+    }
+    guard pgmqPrefix != nativePrefix else {
+      throw ValidationError("--pgmq-prefix and --native-prefix have to differ")
+    }
+    guard heartbeat.milliseconds > 0, writeDeadline.milliseconds > 0, healthCheck.milliseconds > 0
+    else { throw ValidationError("--heartbeat, --write-deadline and --health-check are above 0") }
+    if let maxConnections, maxConnections < 1 {
+      throw ValidationError("--max-connections is at least 1")
+    }
+    _ = try addresses()
+  }
+
+  func run() throws {
+    let server = try Server(
+      configuration: configuration(), endpoint: try endpointConfiguration(),
+      logger: log.makeLogger())
+    try server.run(on: try addresses())
+  }
+
+  private func addresses() throws -> [ListenAddress] {
+    do {
+      return try (listen.isEmpty ? ["127.0.0.1:8080"] : listen).map { text throws in
+        try ListenAddress(text)
+      }
+    } catch {
+      throw ValidationError("--listen: \(error)")
+    }
+  }
+
+  private func configuration() -> Configuration {
+    var configuration = Configuration()
+    configuration.database = database.connectionString
+    configuration.listenDatabase = listenDatabase
+    configuration.stores = store.kinds
+    configuration.queuePrefix = queuePrefix
+    configuration.heartbeatMs = heartbeat.milliseconds
+    configuration.idleTimeoutMs = idleTimeout.milliseconds
+    configuration.writeDeadlineMs = writeDeadline.milliseconds
+    configuration.healthCheckMs = healthCheck.milliseconds
+    configuration.safetyPollMs = safetyPoll.milliseconds
+    configuration.retryMs = retry.milliseconds
+    configuration.maxConnections = maxConnections ?? Serve.defaultMaxConnections()
+    return configuration
+  }
+
+  /// All descriptors but a reserve for Postgres, listening sockets, logs, and requests on their way in.
+  static func defaultMaxConnections() -> Int {
+    let limit = DescriptorLimit.raise()
+    return max(limit - max(64, min(limit / 16, 512)), 1)
+  }
+
+  private func endpointConfiguration() throws -> EndpointConfiguration {
+    var endpoint = EndpointConfiguration()
+    endpoint.pgmqPrefix = store == .native ? nil : pgmqPrefix
+    endpoint.nativePrefix = store == .pgmq ? nil : nativePrefix
+    endpoint.queuePrefix = queuePrefix
+    endpoint.secrets = try secrets.load()
+    endpoint.publicPatterns = publicPatterns
+    endpoint.allowedOrigins = allowOrigin
+    endpoint.headTimeoutMs = headTimeout.milliseconds
+    return endpoint
+  }
+}
+
+extension Serve.Store {
+  var kinds: Set<StoreKind> {
+    switch self {
+    case .pgmq: [.pgmq]
+    case .native: [.native]
+    case .both: [.pgmq, .native]
+    }
+  }
+}

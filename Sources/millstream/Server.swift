@@ -1,0 +1,65 @@
+import ArgumentParser
+import Glibc
+import Logging
+import Millstream
+
+/// An instance and its endpoint on a loop of their own, until a signal ends them.
+final class Server {
+  let instance: Instance
+  let endpoint: Endpoint
+  let loop: EventLoop
+  private let logger: Logger
+  private let stores: [String]
+  private var signals: [SignalWatcher] = []
+  private var isStopping = false
+
+  /// - Throws: `ValidationError` if the configuration cannot be used.
+  init(configuration: Configuration, endpoint: EndpointConfiguration, logger: Logger) throws {
+    DescriptorLimit.raise()
+    do {
+      loop = try EventLoop()
+      instance = try Instance(loop: loop, configuration: configuration, logger: logger)
+    } catch {
+      throw ValidationError("\(error)")
+    }
+    self.endpoint = Endpoint(
+      loop: loop, instance: instance, configuration: endpoint, logger: logger)
+    self.logger = logger
+    stores = configuration.stores.map { "\($0)" }.sorted().reversed()
+  }
+
+  /// Serves until SIGTERM or SIGINT. Exits 1 at once if an address cannot be had.
+  func run(on addresses: [ListenAddress]) throws {
+    signal(SIGPIPE, SIG_IGN)
+    signals = [SIGTERM, SIGINT].map { number in
+      SignalWatcher(loop: loop, signalNumber: number) { [unowned self] in stop() }
+    }
+    let bound: [String]
+    do {
+      bound = try endpoint.start(addresses)
+    } catch {
+      logger.error("cannot start", metadata: ["reason": "\(error)"])
+      throw ExitCode(1)
+    }
+    instance.start()
+    logger.info(
+      "ready",
+      metadata: [
+        "listen": "\(bound.joined(separator: ","))", "stores": "\(stores.joined(separator: ","))",
+      ])
+    loop.run()
+  }
+
+  /// The first signal shuts down in order; whoever sends a second one does not want to wait.
+  private func stop() {
+    if isStopping { Glibc.exit(1) }
+    isStopping = true
+    logger.info(
+      "shutting down", metadata: ["connections": "\(instance.connectionCount)"])
+    endpoint.stop()
+    instance.shutdown { [unowned self] in
+      logger.info("stopped")
+      loop.stop()
+    }
+  }
+}
