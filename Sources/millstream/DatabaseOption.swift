@@ -5,8 +5,8 @@ import Glibc
 struct DatabaseOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The database: a libpq connection string or URL; $DATABASE_URL if not given, or else what the \
-      PG… variables say.", valueName: "url"))
+      "A libpq connection string or URL. (default: $DATABASE_URL, or the PG... variables)",
+      valueName: "url"))
   var database: String?
 
   static let environmentOptions: [EnvironmentOption] = [.value("database")]

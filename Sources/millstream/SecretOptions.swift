@@ -6,8 +6,8 @@ import Millstream
 struct SecretOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "A file with one secret a line; the first signs, all verify. 'hex:…' and 'base64:…' give raw \
-      bytes. Without it, $MILLSTREAM_SECRET is the one secret.", valueName: "path"))
+      "A file of secrets, one a line: the first signs, all verify. (default: $MILLSTREAM_SECRET)",
+      discussion: "A line 'hex:...' or 'base64:...' gives raw bytes.", valueName: "path"))
   var secretFile: String?
 
   static let environmentOptions: [EnvironmentOption] = [.value("secret-file")]
@@ -16,10 +16,10 @@ struct SecretOptions: ParsableArguments {
   func load() throws -> [[UInt8]] {
     do {
       if let secretFile {
-        return try Secrets.parse(lines: try FileReader.contents(of: secretFile))
+        return try SignedNames.secrets(fromLines: try FileReader.contents(of: secretFile))
       }
       guard let secret = getenv("MILLSTREAM_SECRET") else { return [] }
-      return try Secrets.parse(lines: Array(String(cString: secret).utf8))
+      return try SignedNames.secrets(fromLines: Array(String(cString: secret).utf8))
     } catch {
       throw ValidationError("\(error)")
     }

@@ -165,7 +165,7 @@ final class Dispatcher {
     backlog.opening = nil
     var since: Int64 = 0
     switch opening.cursor {
-    case .none:
+    case .none, .invalid:
       backlog.cursor = stream.reader.isKnown ? stream.log.tip : Backlog.fromNowOn
       since = stream.reader.isKnown ? stream.log.tip : 0
     case .after(let id, let epoch):

@@ -165,7 +165,10 @@ public final class Endpoint {
       isPost: head.method == .post, path: String(decoding: head.path, as: UTF8.self),
       field: { head.value(of: $0).map { String(decoding: $0, as: UTF8.self) } },
       query: {
-        PercentEncoding.queryValue($0, in: head.query).map { String(decoding: $0, as: UTF8.self) }
+        guard case .found(let value) = PercentEncoding.queryValue($0, in: head.query ?? []) else {
+          return nil
+        }
+        return String(decoding: value, as: UTF8.self)
       })
     guard let response = fallback(request) else { return nil }
     return HTTPResponse(

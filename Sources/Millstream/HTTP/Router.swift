@@ -59,8 +59,8 @@ struct Router {
     guard let (store, name) = streamName(head.path, at: unixTime),
       let target = target(store, name)
     else { return .respond(adding(origin, to: .notFound)) }
-    let cursor = requestedCursor(head, allowsEpoch: store == .native)
-    guard let cursor else { return .respond(adding(origin, to: .badCursor)) }
+    let cursor = CursorRequest(head, allowsEpoch: store == .native)
+    guard cursor != .invalid else { return .respond(adding(origin, to: .badCursor)) }
     if head.method == .head { return .respond(streamHeadOnly(origin)) }
     return .stream(
       Subscription(
@@ -70,9 +70,9 @@ struct Router {
 
   // MARK: Names
 
-  private func streamName(_ path: [UInt8], at unixTime: Int64) -> (StoreKind, String)? {
+  private func streamName(_ path: ArraySlice<UInt8>, at unixTime: Int64) -> (StoreKind, String)? {
     for prefix in prefixes where path.starts(with: prefix.bytes) {
-      let rest = path[prefix.bytes.count...]
+      let rest = path.dropFirst(prefix.bytes.count)
       guard rest.first == UInt8(ascii: "/"), rest.count > 1,
         let decoded = PercentEncoding.decode(rest.dropFirst()),
         let name = publicName(decoded) ?? signedNames.verify(decoded, at: unixTime)
@@ -93,17 +93,12 @@ struct Router {
     switch store {
     case .native: return (Array(name.utf8), [])
     case .pgmq:
-      guard let queue = QueueName(prefix: configuration.queuePrefix, stream: name) else {
+      guard let queue = QueueName(stream: name, prefix: configuration.queuePrefix) else {
         return nil
       }
-      return (Array(queue.table.utf8), queue.channels)
+      let channels = [queue.channel] + (queue.channelAsGiven.map { [$0] } ?? [])
+      return (Array(queue.tableSuffix.utf8), channels)
     }
-  }
-
-  private func requestedCursor(_ head: RequestHead, allowsEpoch: Bool) -> CursorRequest? {
-    let query = PercentEncoding.queryValue("since", in: head.query)
-    return CursorRequest(
-      lastEventID: head.value(of: "last-event-id"), since: query, allowsEpoch: allowsEpoch)
   }
 
   // MARK: Headers
