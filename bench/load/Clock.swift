@@ -23,14 +23,25 @@ enum Clock {
 struct ProcessUse {
   var userUs: Int64
   var systemUs: Int64
-  var largestResidentKib: Int64
+  var residentKib: Int
 
   static func now() -> ProcessUse {
     var use = rusage()
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &use)
     return ProcessUse(
       userUs: microseconds(use.ru_utime), systemUs: microseconds(use.ru_stime),
-      largestResidentKib: Int64(use.ru_maxrss))
+      residentKib: residentKib())
+  }
+
+  /// Not `ru_maxrss`: that begins with what the parent had when it forked.
+  private static func residentKib() -> Int {
+    guard let file = fopen("/proc/self/statm", "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [UInt8](repeating: 0, count: 128)
+    let count = fread(&line, 1, line.count, file)
+    let numbers = String(decoding: line.prefix(count), as: UTF8.self).split(separator: " ")
+    let pages = numbers.count > 1 ? Int(numbers[1]) ?? 0 : 0
+    return pages * Int(sysconf(Int32(_SC_PAGESIZE))) / 1024
   }
 
   private static func microseconds(_ time: timeval) -> Int64 {

@@ -166,10 +166,9 @@ struct FrameParser {
 
   private mutating func endFrame() -> Frame {
     var frame = Frame(kind: .nothing)
-    if found.contains(.data) { frame.kind = kind } else if found.contains(.comment) {
-      frame.kind = .comment
-    }
-    frame.identity = found.contains(.opaqueID) ? .opaque : found.contains(.id) ? .number : .none
+    if found.contains(.comment) { frame.kind = .comment }
+    if found.contains(.data) { frame.kind = kind }
+    if found.contains(.id) { frame.identity = found.contains(.opaqueID) ? .opaque : .number }
     frame.id = id
     frame.epoch = epoch
     frame.stampNs = stampNs

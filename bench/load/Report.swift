@@ -83,7 +83,7 @@ struct Report {
     add("own_system_seconds", .number(Double(use.systemUs) / 1e6, digits: 3))
     let since = Double(use.userUs + use.systemUs - base.userUs - base.systemUs) / 1e6
     add("own_seconds_since_subscribed", .number(since, digits: 3))
-    add("own_largest_resident_kib", .count(Int(use.largestResidentKib)))
+    add("own_resident_kib", .count(use.residentKib))
   }
 
   private mutating func addOutcome(_ load: borrowing Load) {
