@@ -37,6 +37,7 @@ let package = Package(
     .executableTarget(
       name: "millstream-load", dependencies: ["CLoad"], path: "bench/load", exclude: ["CLoad"]),
     .testTarget(name: "MillstreamTests", dependencies: ["Millstream"]),
+    .testTarget(name: "LoadTests", dependencies: ["millstream-load"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -12,8 +12,11 @@ class Bench:
     """The options as attributes, and a fresh server, ceiling or load client on demand."""
 
     def __init__(self, options, binaries):
-        self.__dict__.update(vars(options))
+        self._options = options
         self.binaries = binaries
+
+    def __getattr__(self, name):
+        return getattr(self._options, name)
 
     @contextlib.contextmanager
     def server(self):

@@ -34,7 +34,10 @@ class Load:
         # Not communicate(): that would also read stderr, which `lines` reads.
         out = self.process.child.stdout.read()
         self.process.child.wait(limit_seconds)
-        return json.loads(out)
+        report = json.loads(out)
+        if not report["passed"]:
+            raise RuntimeError(f"not everything came, once and in order: {out}")
+        return report
 
     def end(self):
         """Ends one that holds its connections; what it reports."""

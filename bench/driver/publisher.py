@@ -1,5 +1,6 @@
 """Publishing: a session of Postgres that stays open, or the ceiling's stdin."""
 
+import os
 import subprocess
 import time
 
@@ -14,7 +15,8 @@ class DatabasePublisher:
         self.store, self.queue_prefix = store, queue_prefix
         self.psql = subprocess.Popen(
             ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", conninfo],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {"PGOPTIONS": "-c client_min_messages=warning"},
         )
 
     def publish(self, stream, count=1, size=64):
