@@ -12,6 +12,7 @@ programs are given. Everything that it starts ends with it.
 import argparse
 import pathlib
 import resource
+import signal
 import subprocess
 import sys
 
@@ -126,6 +127,8 @@ def chosen(options):
 def main():
     """Runs the scenarios, prints the table, and leaves it in the results directory."""
     options = parsed(sys.argv[1:])
+    # So that what was started is also ended when the benchmark itself is asked to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     raise_descriptor_limit()
     about = table.conditions(ROOT)
     bench = Bench(options, built(options))

@@ -45,9 +45,11 @@ class Bench:
         finally:
             ceiling.stop()
 
-    def load(self, url, connections, *flags, ready):
+    def load(self, url, connections, *flags, ready, timeout=600):
         """A load client that has begun to connect."""
-        return Load(self.binaries["load"], url, connections, *flags, ready=ready)
+        return Load(
+            self.binaries["load"], url, connections, *flags, ready=ready, timeout=timeout
+        )
 
     @staticmethod
     def say(text):

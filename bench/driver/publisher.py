@@ -6,6 +6,8 @@ import time
 
 # Taken in the statement itself, so that nothing but the commit lies between it and the delivery.
 STAMP_SQL = "'t=' || (extract(epoch from clock_timestamp()) * 1000000000)::bigint"
+# A lock that never comes must not hold the benchmark up for ever.
+OPTIONS = "-c client_min_messages=warning -c statement_timeout=60s"
 
 
 class DatabasePublisher:
@@ -16,7 +18,7 @@ class DatabasePublisher:
         self.psql = subprocess.Popen(
             ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", conninfo],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=os.environ | {"PGOPTIONS": "-c client_min_messages=warning"},
+            env=os.environ | {"PGOPTIONS": OPTIONS},
         )
 
     def publish(self, stream, count=1, size=64):

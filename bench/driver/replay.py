@@ -4,6 +4,7 @@ from .process import processor_seconds
 
 STREAM = "bench:replay"
 BURST = 1_000
+LIMIT_SECONDS = 120
 
 
 def replay(bench):
@@ -14,7 +15,8 @@ def replay(bench):
         before = processor_seconds(server.pid)
         flags = ("--since", "0", "--messages", str(bench.replay_messages), "--expect-consecutive")
         with bench.load(
-            server.url(STREAM), bench.replay_connections, *flags, ready=bench.ready
+            server.url(STREAM), bench.replay_connections, *flags, ready=bench.ready,
+            timeout=LIMIT_SECONDS,
         ) as load:
             report = load.report()
         seconds = processor_seconds(server.pid) - before

@@ -128,11 +128,11 @@ struct Load: ~Copyable {
     connections[index].stage = .subscribed
     inFlight -= 1
     tally.subscribed += 1
+    if tally.subscribed % 2_000 == 0 { Progress.say("subscribed \(tally.subscribed)") }
     sayWhenAllAreSettled()
   }
 
   private mutating func sayWhenAllAreSettled() {
-    if tally.subscribed % 2_000 == 0 { Progress.say("subscribed \(tally.subscribed)") }
     guard timeline.subscribedNs == nil, tally.subscribed + gone == options.connections else {
       return
     }
