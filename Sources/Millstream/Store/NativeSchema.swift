@@ -16,9 +16,11 @@ enum NativeSchema {
   static let channel = "millstream"
 
   /// Settings for the session that reads, where the pooler allows them. The statements are prepared
-  /// once and planned for tables that may be empty then: they must not turn into scans later.
+  /// once and planned for tables that may be empty then: they must not turn into scans later. One
+  /// statement, so that it can go through a pipeline.
   static let readerSettings = """
-    set enable_seqscan = off; set enable_bitmapscan = off; set jit = off
+    select set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
+      set_config('jit', 'off', false)
     """
 
   /// Messages of many streams, at most `$3` of each, ordered by ordinal and id.
