@@ -726,6 +726,22 @@ def test_reading_scans_no_table(db, sql, parameters):
     assert text.count("Index") >= 9 and "Seq Scan" not in text and "Bitmap" not in text, text
 
 
+def test_publishing_scans_no_table(db):
+    """Not even when its statements were planned while the tables were known to be tiny."""
+    publish(db, "a", "x")
+    db.execute("analyze")
+    for streams in (["a"], ["a", "b"], ["c"]):
+        with db.transaction():
+            for stream in streams:
+                publish(db, stream, "x")
+            db.execute("set constraints all immediate")
+            scanned = db.execute(
+                "select relname from pg_stat_xact_user_tables"
+                " where schemaname = 'millstream' and seq_scan > 0"
+            ).fetchall()
+            assert scanned == []
+
+
 # Retention
 
 

@@ -169,8 +169,8 @@ enum NativeSchema {
       if 'lz4' = any (array(
         select unnest(enumvals) from pg_settings where name = 'default_toast_compression'))
       then
-        alter table millstream.messages alter column data set compression lz4;
-        alter table millstream.outbox alter column data set compression lz4;
+        execute 'alter table millstream.messages alter column data set compression lz4';
+        execute 'alter table millstream.outbox alter column data set compression lz4';
       end if;
 
       -- opened_at is null where a segment is empty and nothing was written since it was emptied.
@@ -238,8 +238,8 @@ enum NativeSchema {
     declare
       xid xid8 := pg_current_xact_id();
       -- '': nothing pending; the transaction's id: one message; with a '+': several. Transaction-local,
-      -- and rolled back with savepoints as the rows are. It spares trigger events and is not trusted:
-      -- whatever it says, each message has an event that fires after it or with it.
+      -- and rolled back with savepoints as the rows are. It spares trigger events: what is forgotten
+      -- (RESET ALL) costs one more event. Who sets it by hand to lie loses messages, and only their own.
       pending text := current_setting('millstream.pending', true);
       is_first boolean := false;
     begin
@@ -259,7 +259,8 @@ enum NativeSchema {
     end
     $fn$;
 
-    -- Sends a message when the transaction commits to whoever is there, and stores it nowhere.
+    -- Sends a message when the transaction commits to whoever is there, and stores it nowhere. Postgres
+    -- sends what is the same to the byte only once for each transaction.
     create or replace function millstream.publish_ephemeral(
       stream text, data text,
       event text default null, visible_to text default null, exclude text default null
@@ -288,7 +289,8 @@ enum NativeSchema {
     end
     $fn$;
 
-    -- Gives ids to all that the transaction has pending, and moves it to the messages.
+    -- Gives ids to all that the transaction has pending, and moves it to the messages. Without
+    -- sequential scans: a plan is kept from when a table was small, or a bloated outbox looked small.
     create or replace function millstream.assign_many(pending xid8)
     returns void language plpgsql
     set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $fn$
@@ -344,7 +346,8 @@ enum NativeSchema {
 
     -- Fires once at the commit (or at SET CONSTRAINTS ... IMMEDIATE, and then with every publish()).
     create or replace function millstream.assign_ids()
-    returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $fn$
+    returns trigger language plpgsql security definer
+    set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $fn$
     declare
       is_single boolean := current_setting('millstream.pending', true) = new.xid::text;
       stream record;
