@@ -1,18 +1,18 @@
 /// The PGMQ queue that a stream's messages are kept in, named as pgbus names it
 /// (`Pgbus::QueueNameValidator.normalize`).
-package struct QueueName: Hashable, Sendable {
+struct QueueName: Hashable, Sendable {
   /// PGMQ's own limit, in characters.
   static let maximumLength = 47
 
   /// The name as `pgmq.meta` keeps it. ASCII letters, digits and `_` only.
-  package let name: String
+  let name: String
   /// What follows `q_` and `a_` in the names of the tables: PGMQ folds them to lower case.
-  package let tableSuffix: String
+  let tableSuffix: String
 
   /// The queue of a stream; nil when the name that comes out is empty or too long for PGMQ.
   ///
   /// Different streams can share a queue: `a:b`, `a-b` and `a_b` do.
-  package init?(stream: some StringProtocol, prefix: some StringProtocol) {
+  init?(stream: some StringProtocol, prefix: some StringProtocol) {
     let whole = Array(prefix.utf8) + [QueueName.underscore] + Array(stream.utf8)
     // A name that needs no change gets none: underscores at its ends and in a row stay.
     let name = whole.allSatisfy(QueueName.isAllowed) ? whole : QueueName.normalized(whole)
@@ -22,10 +22,10 @@ package struct QueueName: Hashable, Sendable {
   }
 
   /// The channel that PGMQ's trigger notifies on.
-  package var channel: String { "pgmq.q_\(tableSuffix).INSERT" }
+  var channel: String { "pgmq.q_\(tableSuffix).INSERT" }
 
   /// The channel of pgbus's ephemeral broadcasts, where it is not the same.
-  package var channelAsGiven: String? { name == tableSuffix ? nil : "pgmq.q_\(name).INSERT" }
+  var channelAsGiven: String? { name == tableSuffix ? nil : "pgmq.q_\(name).INSERT" }
 
   private static let underscore = UInt8(ascii: "_")
 
