@@ -32,6 +32,10 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ]
     ),
+    // The benchmark's load client: nothing of the library is in it.
+    .target(name: "CLoad", path: "bench/load/CLoad"),
+    .executableTarget(
+      name: "millstream-load", dependencies: ["CLoad"], path: "bench/load", exclude: ["CLoad"]),
     .testTarget(name: "MillstreamTests", dependencies: ["Millstream"]),
   ],
   swiftLanguageModes: [.v6]

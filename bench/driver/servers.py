@@ -1,0 +1,92 @@
+"""What is measured: millstream, the ceiling, or a server that runs already. Each has a `pid`, a
+`publisher` and `url(stream)`."""
+
+import os
+import re
+import subprocess
+
+from .postgres import run_sql, wait_for_sessions
+from .process import Process
+from .publisher import DatabasePublisher, PipePublisher
+
+READY_SECONDS = 30
+PREFIXES = {"native": "/streams", "pgmq": "/pgbus/streams"}
+
+
+def clean_environment():
+    """Ours, without what would configure a server behind the benchmark's back."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MILLSTREAM_", "PG")) and name != "DATABASE_URL"
+    }
+
+
+class Millstream:
+    """`millstream serve` on a database that has its schema."""
+
+    def __init__(self, binary, conninfo, store):
+        self.store = store
+        arguments = [binary, "serve", "--listen", "127.0.0.1:0", "--database", conninfo]
+        arguments += ["--public", "bench:*", "--store", store]
+        self.process = Process("millstream", arguments, env=clean_environment())
+        line = self.process.lines.wait_for(r" ready .*listen=", READY_SECONDS)
+        self.port = re.search(r"listen=127\.0\.0\.1:(\d+)", line)[1]
+        self.pid = self.process.pid
+        wait_for_sessions(conninfo, 2)
+        self.publisher = DatabasePublisher(conninfo, store)
+
+    def url(self, stream):
+        """Where to read a stream."""
+        return f"http://127.0.0.1:{self.port}{PREFIXES[self.store]}/{stream}"
+
+    def stop(self):
+        """Shuts it down."""
+        self.publisher.close()
+        self.process.stop()
+
+
+def install(binary, conninfo, store, pgmq_sql):
+    """Makes the schema that the store reads."""
+    if store == "native":
+        subprocess.run(
+            [binary, "install", "--database", conninfo], check=True, env=clean_environment()
+        )
+    else:
+        run_sql(conninfo, file=pgmq_sql)
+
+
+class Ceiling:
+    """The C program that only does what the kernel must do."""
+
+    def __init__(self, binary):
+        self.process = Process("ceiling", [binary, "0"], stdin=subprocess.PIPE)
+        line = self.process.lines.wait_for(r" ready .*listen=", READY_SECONDS)
+        self.port = re.search(r"listen=127\.0\.0\.1:(\d+)", line)[1]
+        self.pid = self.process.pid
+        self.publisher = PipePublisher(self.process.child.stdin)
+
+    def url(self, stream):
+        """Any path will do."""
+        return f"http://127.0.0.1:{self.port}/streams/{stream}"
+
+    def stop(self):
+        """Ends it."""
+        self.process.stop()
+
+
+class Given:
+    """A server that somebody else started; all connections are on the one URL given."""
+
+    def __init__(self, url, pid, conninfo, store):
+        self._url, self.pid = url, pid
+        self.publisher = DatabasePublisher(conninfo, store) if conninfo else None
+
+    def url(self, _stream):
+        """Always the one."""
+        return self._url
+
+    def stop(self):
+        """It is not ours to stop."""
+        if self.publisher:
+            self.publisher.close()

@@ -1,0 +1,49 @@
+"""The results as a Markdown table and as JSON."""
+
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import time
+
+
+def conditions(root):
+    """What the figures depend on besides the program."""
+    return {
+        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "commit": _git(root, "rev-parse", "--short", "HEAD"),
+        "changed": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        "kernel": platform.release(),
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def markdown(about, results):
+    """One row a figure."""
+    mark = " (with changes)" if about["changed"] else ""
+    lines = [
+        f"Measured {about['time']} at commit {about['commit']}{mark}, Linux {about['kernel']}, "
+        f"{about['cores']} cores, load average before {about['load_average']:.1f}.",
+        "",
+        "| what | measured |",
+        "|---|---|",
+    ]
+    lines += [f"| {what} | {figure} |" for result in results for what, figure in result["rows"]]
+    return "\n".join(lines) + "\n"
+
+
+def write(directory, about, results):
+    """`table.md` and `table.json` of the last run; returns the Markdown."""
+    text = markdown(about, results)
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "table.md").write_text(text)
+    (directory / "table.json").write_text(json.dumps({"about": about, "results": results}))
+    return text
+
+
+def _git(root, *arguments):
+    done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Measures Millstream and prints a table. See bench/README.md for what each figure means.
+
+    bench/run.py                        all scenarios, at their usual sizes
+    bench/run.py fanout --rounds 10     one alone
+    bench/run.py memory --url http://127.0.0.1:8080/some/path --pid 4711 --ready head
+
+Needs Python's standard library, psql and Postgres' programs, a C compiler, and Swift unless the
+programs are given. Everything that it starts ends with it.
+"""
+
+import argparse
+import pathlib
+import resource
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from driver import fanout, latency, memory, replay, table  # noqa: E402
+from driver.bench import Bench  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SCENARIOS = {
+    "memory": memory.idle,
+    "memory-after": memory.after_messages,
+    "fanout": fanout.fanout,
+    "latency": latency.latency,
+    "replay": replay.replay,
+}
+WITHOUT_DATABASE = ("memory",)
+
+
+def parsed(arguments):
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("scenarios", nargs="*", help=f"of {', '.join(SCENARIOS)}; none: all")
+    add_server_flags(parser.add_argument_group("what is measured"))
+    add_size_flags(parser.add_argument_group("sizes"))
+    options = parser.parse_args(arguments)
+    for name in options.scenarios:
+        if name not in SCENARIOS:
+            parser.error(f"there is no scenario '{name}'")
+    if options.url and not options.pid:
+        parser.error("--url needs --pid, the server's process")
+    return options
+
+
+def add_server_flags(group):
+    """Which programs, or which server."""
+    group.add_argument("--server", help="millstream; built in release if not given")
+    group.add_argument("--load-client", help="millstream-load; built in release if not given")
+    group.add_argument("--store", choices=("native", "pgmq"), default="native")
+    group.add_argument("--pgmq-sql", default=str(ROOT / ".build-tools/pgmq.sql"))
+    group.add_argument("--url", help="measure this instead: a server that runs already")
+    group.add_argument("--pid", type=int, help="process of the server at --url")
+    group.add_argument("--database", help="where to publish for the server at --url")
+    group.add_argument("--ready", choices=("connected", "head"), default="connected",
+                       help="what tells that the server at --url has subscribed a connection")
+    group.add_argument("--results", default=str(ROOT / "bench/results"), help="directory")
+
+
+def add_size_flags(group):
+    """How much of it."""
+    group.add_argument("--sizes", type=sizes, default="2000,6000,10000,14000,18000",
+                       help="memory: connections, ascending (2000,6000,10000,14000,18000)")
+    group.add_argument("--after-messages", type=int, default=1000)
+    group.add_argument("--connections", type=int, default=10000, help="fanout (10000)")
+    group.add_argument("--rounds", type=int, default=40, help="fanout (40)")
+    group.add_argument("--warm-up", type=int, default=5, help="rounds before those (5)")
+    group.add_argument("--burst", type=int, default=1, help="fanout: messages a transaction (1)")
+    group.add_argument("--payload", type=int, default=64, help="bytes of a message (64)")
+    group.add_argument("--latency-connections", type=int, default=1000)
+    group.add_argument("--rate", type=float, default=1.0, help="latency: messages a second (1)")
+    group.add_argument("--seconds", type=float, default=30.0, help="latency: how long (30)")
+    group.add_argument("--replay-connections", type=int, default=1000)
+    group.add_argument("--replay-messages", type=int, default=1000)
+
+
+def sizes(text):
+    """Numbers with commas between them."""
+    numbers = [int(part) for part in text.split(",")]
+    if len(numbers) < 2 or numbers != sorted(set(numbers)):
+        raise argparse.ArgumentTypeError("at least two numbers, ascending")
+    return numbers
+
+
+def built(options):
+    """Paths of the three programs."""
+    return {
+        "server": options.server or (None if options.url else built_swift("millstream")),
+        "load": options.load_client or built_swift("millstream-load"),
+        "ceiling": built_ceiling(),
+    }
+
+
+def built_swift(product):
+    """Built in release."""
+    build = ["swift", "build", "-c", "release", "--product", product]
+    subprocess.run(build, cwd=ROOT, check=True, stdout=sys.stderr)
+    return str(ROOT / ".build/release" / product)
+
+
+def built_ceiling():
+    """Built anew: that takes no time."""
+    program = ROOT / ".build/bench/ceiling"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
+    source = str(ROOT / "bench/ceiling/ceiling.c")
+    subprocess.run(["cc", *flags, "-o", str(program), source], check=True)
+    return str(program)
+
+
+def raise_descriptor_limit():
+    """The children inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def chosen(options):
+    """The scenarios asked for, or all that can be run."""
+    if options.scenarios:
+        return options.scenarios
+    return WITHOUT_DATABASE if options.url and not options.database else tuple(SCENARIOS)
+
+
+def main():
+    """Runs the scenarios, prints the table, and leaves it in the results directory."""
+    options = parsed(sys.argv[1:])
+    raise_descriptor_limit()
+    about = table.conditions(ROOT)
+    bench = Bench(options, built(options))
+    results = []
+    for name in chosen(options):
+        bench.say(f"{name}: begins")
+        results.append(SCENARIOS[name](bench))
+        text = table.write(options.results, about, results)
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()
