@@ -27,12 +27,13 @@ let package = Package(
     .executableTarget(
       name: "millstream",
       dependencies: [
-        "Millstream",
+        "Millstream", "CLibPQ",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]
     ),
     .testTarget(name: "MillstreamTests", dependencies: ["Millstream"]),
+    .testTarget(name: "CommandTests", dependencies: ["millstream"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,5 +1,7 @@
 /// The SQL of Millstream's own schema.
-enum NativeSchema {
+package enum NativeSchema {
+  package static let version = 1
+  package static let sql = ""
   static let lookSQL = ""
   static let messagesSQL = ""
 }
