@@ -8,9 +8,9 @@ final class CommandDatabase {
 
   /// Connects. - Parameter connectionString: as libpq takes it; its own settings win over the
   /// command's, except for the encoding, which the commands rely on.
-  init(_ connectionString: String) throws(DatabaseError) {
+  init(_ connectionString: String, timeoutSeconds: Int64 = 10) throws(DatabaseError) {
     let settings: [(String, String)] = [
-      ("fallback_application_name", "millstream"), ("connect_timeout", "10"),
+      ("fallback_application_name", "millstream"), ("connect_timeout", "\(timeoutSeconds)"),
       ("dbname", connectionString), ("client_encoding", "UTF8"),
     ]
     let connection = CStrings.with(settings.map(\.0) + [nil]) { keywords in
@@ -60,23 +60,37 @@ final class CommandDatabase {
     }
   }
 
-  /// The channel and the process id of the sender of the next notification; nil when none has come
-  /// within the time.
-  func notification(withinMs limitMs: Int64) throws(DatabaseError) -> Notification? {
+  /// The first field of the first row.
+  func value(_ sql: String) throws(DatabaseError) -> String? {
+    try query(sql).first?.first ?? nil
+  }
+
+  /// The server process that the connection was announced to be with; a pooler makes one up.
+  var announcedProcessID: Int32 { PQbackendPID(connection) }
+
+  /// The next notification that is `wanted`; nil when none has come within the time.
+  func notification(
+    withinMs limitMs: Int64, where wanted: (Notification) -> Bool
+  ) throws(DatabaseError) -> Notification? {
     let deadlineMs = CommandDatabase.nowMs() + limitMs
     while true {
       guard PQconsumeInput(connection) == 1 else { throw DatabaseError(connection: connection) }
-      if let notify = PQnotifies(connection) {
-        defer { PQfreemem(notify) }
-        return Notification(
-          channel: String(cString: notify.pointee.relname),
-          payload: String(cString: notify.pointee.extra))
+      while let notification = takeNotification() {
+        if wanted(notification) { return notification }
       }
       let leftMs = deadlineMs - CommandDatabase.nowMs()
       if leftMs <= 0 { return nil }
       var descriptor = pollfd(fd: PQsocket(connection), events: Int16(POLLIN), revents: 0)
       _ = poll(&descriptor, 1, Int32(clamping: leftMs))
     }
+  }
+
+  private func takeNotification() -> Notification? {
+    guard let notify = PQnotifies(connection) else { return nil }
+    defer { PQfreemem(notify) }
+    return Notification(
+      channel: String(cString: notify.pointee.relname),
+      payload: String(cString: notify.pointee.extra))
   }
 
   /// What a LISTEN has brought.

@@ -88,7 +88,10 @@ struct PGMQPublisher {
     }
     if error.isRefusal {
       return OperatingFailure(
-        "\(error.message): the owner of the schema pgmq has to grant this role what sending takes")
+        """
+        \(error.message): the owner of the schema pgmq has to run GRANT USAGE ON SCHEMA pgmq and GRANT \
+        SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA pgmq for this role, and to make new queues
+        """)
     }
     return OperatingFailure("cannot publish: \(error)")
   }
