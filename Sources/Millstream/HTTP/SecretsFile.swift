@@ -1,14 +1,14 @@
 import CLibCrypto
 
 /// Why a file of secrets is refused; never says the secret.
-struct SecretsError: Error, Equatable, CustomStringConvertible {
-  enum Problem: Equatable { case notHexadecimal, notBase64, empty }
+package struct SecretsError: Error, Equatable, CustomStringConvertible {
+  package enum Problem: Equatable { case notHexadecimal, notBase64, empty }
 
   /// The first line is 1.
-  let line: Int
-  let problem: Problem
+  package let line: Int
+  package let problem: Problem
 
-  var description: String {
+  package var description: String {
     let what =
       switch problem {
       case .notHexadecimal: "what follows hex: is not pairs of hexadecimal digits"
@@ -25,7 +25,7 @@ extension SignedNames {
   /// A line is the secret itself, byte for byte; or `hex:` or `base64:` and the encoded bytes; or
   /// `secret_key_base:` and that of a Rails application, which Turbo's key is derived from. Blank
   /// lines and lines that begin with `#` are left out, and so is a carriage return at the end.
-  static func secrets(fromLines text: [UInt8]) throws(SecretsError) -> [[UInt8]] {
+  package static func secrets(fromLines text: [UInt8]) throws(SecretsError) -> [[UInt8]] {
     var secrets: [[UInt8]] = []
     let lines = text.split(separator: ASCII.lineFeed, omittingEmptySubsequences: false)
     for (index, line) in lines.enumerated() {

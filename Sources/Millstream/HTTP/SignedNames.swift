@@ -3,7 +3,7 @@ import CLibCrypto
 /// Stream names with a signature, as Rails makes them (`ActiveSupport::MessageVerifier` with digest
 /// SHA256 and serializer JSON, which is what both Turbo and pgbus use):
 /// `base64(JSON(name)) "--" hex(HMAC-SHA256(secret, base64 part))`.
-struct SignedNames {
+package struct SignedNames {
   /// The longest name, in bytes of UTF-8.
   static let maximumNameBytes = 512
   /// No signed name of an allowed length is longer, even with every byte escaped and an envelope.
@@ -18,7 +18,7 @@ struct SignedNames {
 
   /// The first secret signs, any verifies; without any, nothing verifies. `purpose`: the one that
   /// names have to be signed for; nil is none, as in Rails.
-  init(secrets: [[UInt8]], purpose: String? = nil) {
+  package init(secrets: [[UInt8]], purpose: String? = nil) {
     precondition(!secrets.contains([]), "an empty secret would let everybody sign")
     self.secrets = secrets
     self.purpose = Array((purpose ?? "").utf8)
@@ -26,7 +26,7 @@ struct SignedNames {
 
   /// The signed name without an envelope; nil when there is no secret, when the name is not one
   /// that `verify` lets pass, or when a purpose is set, which takes an envelope.
-  func sign(_ name: String) -> String? {
+  package func sign(_ name: String) -> String? {
     guard let secret = secrets.first, purpose.isEmpty, SignedNames.isAllowed(Array(name.utf8))
     else { return nil }
     let encoded = Base64.encode(JSONString.encode(name.utf8))
@@ -36,7 +36,7 @@ struct SignedNames {
 
   /// The name; nil when it was not signed with one of the secrets for this purpose, has expired at
   /// `unixTime` (seconds since 1970), or is not a name at all.
-  func verify(_ signed: some Collection<UInt8>, at unixTime: Int64) -> String? {
+  package func verify(_ signed: some Collection<UInt8>, at unixTime: Int64) -> String? {
     let signed = Array(signed.prefix(SignedNames.maximumSignedBytes + 1))
     // The digits after it are as many as they are, so this is where the last separator stands.
     let split = signed.count - SignedNames.macDigits - 2

@@ -1,18 +1,18 @@
 /// The PGMQ queue that a stream's messages are kept in, named as pgbus names it
 /// (`Pgbus::QueueNameValidator.normalize`).
-struct QueueName: Hashable, Sendable {
+package struct QueueName: Hashable, Sendable {
   /// PGMQ's own limit, in characters.
   static let maximumLength = 47
 
   /// The name as `pgmq.meta` keeps it. ASCII letters, digits and `_` only.
-  let name: String
+  package let name: String
   /// What follows `q_` and `a_` in the names of the tables: PGMQ folds them to lower case.
-  let tableSuffix: String
+  package let tableSuffix: String
 
   /// The queue of a stream; nil when the name that comes out is empty or too long for PGMQ.
   ///
   /// Different streams can share a queue: `a:b`, `a-b` and `a_b` do.
-  init?(stream: some StringProtocol, prefix: some StringProtocol) {
+  package init?(stream: some StringProtocol, prefix: some StringProtocol) {
     let whole = Array(prefix.utf8) + [QueueName.underscore] + Array(stream.utf8)
     // A name that needs no change gets none: underscores at its ends and in a row stay.
     let name = whole.allSatisfy(QueueName.isAllowed) ? whole : QueueName.normalized(whole)
@@ -22,10 +22,10 @@ struct QueueName: Hashable, Sendable {
   }
 
   /// The channel that PGMQ's trigger notifies on.
-  var channel: String { "pgmq.q_\(tableSuffix).INSERT" }
+  package var channel: String { "pgmq.q_\(tableSuffix).INSERT" }
 
   /// The channel of pgbus's ephemeral broadcasts, where it is not the same.
-  var channelAsGiven: String? { name == tableSuffix ? nil : "pgmq.q_\(name).INSERT" }
+  package var channelAsGiven: String? { name == tableSuffix ? nil : "pgmq.q_\(name).INSERT" }
 
   private static let underscore = UInt8(ascii: "_")
 
