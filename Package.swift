@@ -27,7 +27,7 @@ let package = Package(
     .executableTarget(
       name: "millstream",
       dependencies: [
-        "Millstream",
+        "Millstream", "CLibPQ",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]
@@ -38,6 +38,7 @@ let package = Package(
       name: "millstream-load", dependencies: ["CLoad"], path: "bench/load", exclude: ["CLoad"]),
     .testTarget(name: "MillstreamTests", dependencies: ["Millstream"]),
     .testTarget(name: "LoadTests", dependencies: ["millstream-load"]),
+    .testTarget(name: "CommandTests", dependencies: ["millstream"]),
   ],
   swiftLanguageModes: [.v6]
 )

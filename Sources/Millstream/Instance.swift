@@ -100,7 +100,7 @@ public final class Instance {
     parts.reads.events.lost = { parts.dispatcher.readsLost() }
     parts.listener.listening = { parts.dispatcher.listening(on: $0) }
     parts.listener.notified = { parts.dispatcher.notified(channel: $0, payload: $1) }
-    if configuration.stores.contains(.native) { parts.listener.add(NativeStore.channel) }
+    if configuration.stores.contains(.native) { parts.listener.add(NativeSchema.channel) }
   }
 
   private func runSlice() -> Bool {

@@ -14,10 +14,14 @@ enum EnvironmentOptions {
 
   static func adding(to arguments: [String]) -> [String] {
     guard let name = arguments.first,
-      let command = MillstreamCommand.configuration.subcommands.first(where: { $0._commandName == name }),
+      let command = MillstreamCommand.configuration.subcommands.first(where: {
+        $0._commandName == name
+      }),
       let source = command as? any Source.Type
     else { return arguments }
-    return arguments + source.environmentOptions.flatMap { added($0, to: arguments) }
+    // In front of what was typed: behind a `--` they would be taken for arguments.
+    return [name] + source.environmentOptions.flatMap { added($0, to: arguments) }
+      + arguments.dropFirst()
   }
 
   private static func added(_ option: EnvironmentOption, to arguments: [String]) -> [String] {
@@ -25,6 +29,7 @@ enum EnvironmentOptions {
     let isTyped = arguments.contains { $0 == flag || $0.hasPrefix(flag + "=") }
     guard !isTyped, let value = getenv(variable(option.name)) else { return [] }
     let text = String(cString: value)
+    if option.ignored == text { return [] }
     switch option.kind {
     case .value: return [flag + "=" + text]
     case .list: return text.split(separator: " ").map { flag + "=" + $0 }
@@ -43,8 +48,12 @@ struct EnvironmentOption {
 
   var name: String
   var kind = Kind.value
+  /// A value that is meant for other commands that have the option too.
+  var ignored: String?
 
-  static func value(_ name: String) -> EnvironmentOption { EnvironmentOption(name: name) }
+  static func value(_ name: String, ignoring ignored: String? = nil) -> EnvironmentOption {
+    EnvironmentOption(name: name, ignored: ignored)
+  }
   static func list(_ name: String) -> EnvironmentOption {
     EnvironmentOption(name: name, kind: .list)
   }

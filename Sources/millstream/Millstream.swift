@@ -11,7 +11,9 @@ struct MillstreamCommand: ParsableCommand {
       MILLSTREAM_WRITE_DEADLINE. Options win. Lists are separated by spaces there.
       """,
     version: Version.text,
-    subcommands: [Serve.self])
+    subcommands: [
+      Serve.self, Sign.self, Publish.self, Tail.self, Install.self, Doctor.self,
+    ])
 
   static func main() {
     let arguments = EnvironmentOptions.adding(to: Array(CommandLine.arguments.dropFirst()))

@@ -1,7 +1,7 @@
 /// What a notification means: a wake-up, a broadcast that was never stored, or the message itself.
 extension Dispatcher {
   func notified(channel: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) {
-    if channel.elementsEqual(NativeStore.channel.utf8) {
+    if channel.elementsEqual(NativeSchema.channel.utf8) {
       notifiedNative(payload)
     } else {
       notifiedQueue(channel, payload)

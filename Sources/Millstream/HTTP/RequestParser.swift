@@ -36,9 +36,10 @@ struct RequestParser {
         return received.count < RequestParser.maximumHeadBytes
           ? .incomplete : .invalid(.headTooLarge)
       }
-      // A request behind the first is never answered: one connection is one stream.
-      guard received.count == scanned else { return .invalid(.unexpectedBytes) }
-      return .complete(try head(received[headStart..<scanned]))
+      // The head is judged first, so that what comes behind it changes no other verdict. A request
+      // behind the first is never answered: one connection is one stream.
+      let head = try head(received[headStart..<scanned])
+      return received.count == scanned ? .complete(head) : .invalid(.unexpectedBytes)
     } catch {
       return .invalid(error)
     }

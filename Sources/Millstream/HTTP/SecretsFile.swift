@@ -1,3 +1,5 @@
+import CLibCrypto
+
 /// Why a file of secrets is refused; never says the secret.
 package struct SecretsError: Error, Equatable, CustomStringConvertible {
   package enum Problem: Equatable { case notHexadecimal, notBase64, empty }
@@ -20,9 +22,9 @@ package struct SecretsError: Error, Equatable, CustomStringConvertible {
 extension SignedNames {
   /// Reads one secret a line; the first is the one that signs.
   ///
-  /// A line is the secret itself, byte for byte, or `hex:` or `base64:` and the encoded bytes.
-  /// Blank lines and lines that begin with `#` are left out, and so is a carriage return at the
-  /// end.
+  /// A line is the secret itself, byte for byte; or `hex:` or `base64:` and the encoded bytes; or
+  /// `secret_key_base:` and that of a Rails application, which Turbo's key is derived from. Blank
+  /// lines and lines that begin with `#` are left out, and so is a carriage return at the end.
   package static func secrets(fromLines text: [UInt8]) throws(SecretsError) -> [[UInt8]] {
     var secrets: [[UInt8]] = []
     let lines = text.split(separator: ASCII.lineFeed, omittingEmptySubsequences: false)
@@ -43,11 +45,30 @@ extension SignedNames {
       (decoded, problem) = (Hexadecimal.decode(line.dropFirst(4)), .notHexadecimal)
     } else if ASCII.equals(line.prefix(7), "base64:") {
       (decoded, problem) = (Base64.decode(line.dropFirst(7)), .notBase64)
+    } else if ASCII.equals(line.prefix(16), "secret_key_base:") {
+      (decoded, problem) = (turboKey(from: line.dropFirst(16)), .empty)
     } else {
       return Array(line)
     }
     guard let decoded else { throw SecretsError(line: number, problem: problem) }
     guard !decoded.isEmpty else { throw SecretsError(line: number, problem: .empty) }
     return decoded
+  }
+
+  /// The key that Rails derives for Turbo (`ActiveSupport::KeyGenerator`, digest SHA256, 1,000
+  /// rounds, 64 bytes); nil for no bytes. Applications that still derive with SHA1 give the key
+  /// itself, in hexadecimal.
+  private static func turboKey(from keyBase: ArraySlice<UInt8>) -> [UInt8]? {
+    guard !keyBase.isEmpty else { return nil }
+    let salt: StaticString = "turbo/signed_stream_verifier_key"
+    return [UInt8](unsafeUninitializedCapacity: 64) { key, count in
+      let result = keyBase.withUnsafeBytes { bytes in
+        PKCS5_PBKDF2_HMAC(
+          bytes.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(bytes.count),
+          salt.utf8Start, Int32(salt.utf8CodeUnitCount), 1_000, EVP_sha256(), 64, key.baseAddress)
+      }
+      precondition(result == 1, "libcrypto has no PBKDF2-HMAC-SHA256")
+      count = 64
+    }
   }
 }

@@ -64,7 +64,7 @@ package struct SignedNames {
   }
 
   /// The code in lower-case hexadecimal digits, the only spelling that Rails takes.
-  private static func mac(of bytes: ArraySlice<UInt8>, secret: [UInt8]) -> [UInt8] {
+  static func mac(of bytes: ArraySlice<UInt8>, secret: [UInt8]) -> [UInt8] {
     let size = Int(EVP_MAX_MD_SIZE)
     let code = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
       var length: UInt32 = 0

@@ -55,6 +55,9 @@ class MessageStore {
   /// The session is new; a store may have to find out what it has to do with.
   func sessionReady() {}
 
+  /// Called about once a minute: retention, where it is ours to look after.
+  func maintain() {}
+
   /// Asks whether the streams are there, and how far they go: one query for all of them.
   func look(at streams: [Stream]) {
     preconditionFailure("a store says how to look")

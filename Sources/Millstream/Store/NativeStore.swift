@@ -1,26 +1,31 @@
 /// Streams of Millstream's own schema (`millstream install`), for everyone without PGMQ.
 final class NativeStore: MessageStore {
-  /// The one channel on which the schema notifies of every stream.
-  static let channel = "millstream"
-
   init(reads: PostgresSession) {
     super.init(kind: .native, reads: reads)
+  }
+
+  override func sessionReady() {
+    reads.submit(Query(sql: NativeSchema.readerSettings))
   }
 
   override func look(at streams: [Stream]) {
     reads.submit(NativeLookQuery(streams: streams, store: self))
   }
 
+  override func maintain() {
+    reads.submit(Query(sql: NativeSchema.maintain))
+  }
+
+  private static let messagesSQL = """
+    SELECT id, data, event, visible_to, exclude FROM (\(NativeSchema.readMessages)) AS messages
+     ORDER BY id
+    """
+
   override func messagesSQL(
     of stream: Stream, after: Int64
   ) -> (sql: String, parameters: [String?]) {
-    (
-      NativeSchema.messagesSQL,
-      [
-        String(decoding: stream.storageName, as: UTF8.self), String(after),
-        String(MessageStore.pageRows),
-      ]
-    )
+    let name = MessageStore.arrayLiteral([stream.storageName])
+    return (NativeStore.messagesSQL, [name, "{\(after)}", String(MessageStore.pageRows)])
   }
 }
 
@@ -35,7 +40,7 @@ private final class NativeLookQuery: Query {
     self.store = store
     findings = Array(repeating: nil, count: streams.count)
     let names = MessageStore.arrayLiteral(streams.map(\.storageName))
-    super.init(sql: NativeSchema.lookSQL, parameters: [names])
+    super.init(sql: NativeSchema.readPositions, parameters: [names])
   }
 
   override func row(_ row: Row) {

@@ -1,0 +1,34 @@
+/// Prints what an event stream brings, for people and for `grep`.
+struct EventPrinter {
+  private let isRaw: Bool
+  private var left: Int?
+
+  /// - Parameter count: how many events to print; nil: all.
+  init(isRaw: Bool, count: Int?) {
+    self.isRaw = isRaw
+    left = count
+  }
+
+  /// Whether more is wanted.
+  mutating func print(_ item: EventStreamParser.Item) -> Bool {
+    switch item {
+    case .comment(let text):
+      if isRaw { StandardStreams.output(":" + text) }
+      return true
+    case .event(let event) where event.type.hasPrefix("pgbus:") && !isRaw:
+      StandardStreams.notice("\(event.type) \(event.data)")
+      return true
+    case .event(let event):
+      StandardStreams.output(EventPrinter.text(of: event))
+      left = left.map { $0 - 1 }
+      return left != 0
+    }
+  }
+
+  /// `ID EVENT DATA`, the data's further lines indented by two.
+  static func text(of event: EventStreamParser.Event) -> String {
+    let id = event.id.map { $0.isEmpty ? "-" : $0 } ?? "-"
+    let lines = event.data.split(separator: "\n", omittingEmptySubsequences: false)
+    return "\(id) \(event.type) " + lines.joined(separator: "\n  ")
+  }
+}

@@ -1,0 +1,9 @@
+/// Why a command could not do its work: one line that says what is wrong and what to do. The command
+/// then exits 1, where a wrong flag or argument (`ValidationError`) exits 64.
+struct OperatingFailure: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) {
+    self.description = description
+  }
+}

@@ -1,0 +1,121 @@
+/// Whether the two sessions are with a server that can do what is needed, and hear each other.
+struct SessionChecks {
+  let report: DoctorReport
+  let timeoutMs: Int64
+
+  /// Postgres 14 has what the schema and the pipelines use.
+  private static let oldestVersion = 140_000
+
+  func checkServer(_ session: CommandDatabase) {
+    report.check("server") { () throws(DatabaseError) in
+      let number = try session.value("SHOW server_version_num").flatMap { Int($0) } ?? 0
+      let name = try session.value("SHOW server_version") ?? "?"
+      if number < SessionChecks.oldestVersion {
+        report.fail("server: Postgres \(name) is too old", "upgrade to Postgres 14 or later")
+      } else {
+        report.ok("server: Postgres \(name)")
+      }
+    }
+    report.check("notification queue") { () throws(DatabaseError) in
+      let usage = try session.value("SELECT pg_notification_queue_usage()").flatMap { Double($0) }
+      let percent = Int((usage ?? 0) * 100)
+      if percent > 50 {
+        report.warn(
+          "notification queue: \(percent) % full; when it is full, every NOTIFY fails",
+          "end the session that has listened for longest without reading: see pg_stat_activity")
+      } else {
+        report.ok("notification queue: \(percent) % full")
+      }
+    }
+  }
+
+  /// Whether notifications get from the one to the other.
+  func checkPair(_ reads: CommandDatabase, _ listens: CommandDatabase) -> Bool {
+    checkPrimary(reads, "session")
+    checkPrimary(listens, "LISTEN session")
+    var hears = false
+    report.check("LISTEN") { () throws(DatabaseError) in
+      let isPooled = try isPooled(listens)
+      hears = try hearsNotification(reads, listens)
+      if hears {
+        reportHearing(isPooled)
+      } else {
+        reportSilence(isPooled, isSameDatabase: try isSameDatabase(reads, listens))
+      }
+    }
+    return hears
+  }
+
+  private func checkPrimary(_ session: CommandDatabase, _ name: String) {
+    report.check(name) { () throws(DatabaseError) in
+      if try session.value("SELECT pg_is_in_recovery()") == "t" {
+        report.fail(
+          "\(name): this server is a standby, which notifications never reach",
+          "connect to the primary, for instance with target_session_attrs=read-write")
+      } else {
+        report.ok("\(name): on the primary")
+      }
+    }
+  }
+
+  /// The process that answers is not the one that the connection was announced to be with, or it
+  /// changes between transactions.
+  private func isPooled(_ session: CommandDatabase) throws(DatabaseError) -> Bool {
+    var processes: Set = ["\(session.announcedProcessID)"]
+    for _ in 0..<3 {
+      processes.insert(try session.value("SELECT pg_backend_pid()") ?? "")
+    }
+    return processes.count > 1
+  }
+
+  private func hearsNotification(
+    _ reads: CommandDatabase, _ listens: CommandDatabase
+  ) throws(DatabaseError) -> Bool {
+    let channel = "millstream_doctor_" + RandomName.make()
+    try listens.run("LISTEN \(channel)")
+    try reads.query("SELECT pg_notify($1::text, '')", [channel])
+    let hears = try listens.notification(withinMs: timeoutMs) { $0.channel == channel } != nil
+    try listens.run("UNLISTEN \(channel)")
+    return hears
+  }
+
+  private func isSameDatabase(
+    _ one: CommandDatabase, _ other: CommandDatabase
+  ) throws(DatabaseError) -> Bool {
+    // The time of the start tells servers apart, and anybody may ask for it.
+    let sql = "SELECT current_database() || pg_postmaster_start_time()::text"
+    return try one.value(sql) == other.value(sql)
+  }
+
+  private func reportHearing(_ isPooled: Bool) {
+    if isPooled {
+      report.warn(
+        "LISTEN: works, but a pooler stands in the way, and holds a server session for it",
+        "give --listen-database the address of the Postgres server itself")
+    } else {
+      report.ok("LISTEN: a notification came through")
+    }
+  }
+
+  private func reportSilence(_ isPooled: Bool, isSameDatabase: Bool) {
+    if !isSameDatabase {
+      report.fail(
+        "LISTEN: --database and --listen-database are not the same database of one server",
+        "let both name the same database of the primary")
+    } else if isPooled {
+      report.fail(
+        "LISTEN: a pooler in the way swallows notifications (transaction or statement pooling)",
+        "give --listen-database the address of the Postgres server itself, past the pooler")
+    } else {
+      report.fail(
+        "LISTEN: no notification within \(timeoutMs) ms",
+        "give --listen-database the server's own address; look for long transactions; or a longer "
+          + "--timeout")
+    }
+  }
+}
+
+/// A name that nobody else has.
+enum RandomName {
+  static func make() -> String { String(UInt64.random(in: .min ... .max), radix: 16) }
+}

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Fuzzes what reads bytes from outside: run.sh [SECONDS [TARGET...]]
+#
+# SECONDS (60 by default) are shared by the targets. The sources under test are compiled straight
+# into each fuzzer, with libFuzzer and AddressSanitizer from the Swift toolchain. What it finds is
+# kept in .build/fuzz/TARGET (FUZZ_DIR), where the next run goes on; a crash is a non-zero exit,
+# and the input that led to it is named.
+set -eu
+
+cd "$(dirname "$0")/../.."
+seconds=${1:-60}
+[ $# -gt 0 ] && shift
+[ $# -gt 0 ] || set -- RequestParser SignedNames NotificationPayload Names
+work=${FUZZ_DIR:-.build/fuzz}
+mkdir -p "$work"
+
+# Everything in these folders that does no I/O; ConnectionID holds the hexadecimal digits.
+sources="
+  Sources/Millstream/HTTP/ASCII.swift Sources/Millstream/HTTP/Base64.swift
+  Sources/Millstream/HTTP/HexadecimalBytes.swift Sources/Millstream/HTTP/PercentEncoding.swift
+  Sources/Millstream/HTTP/RequestFields.swift Sources/Millstream/HTTP/RequestHead.swift
+  Sources/Millstream/HTTP/RequestLine.swift Sources/Millstream/HTTP/RequestParser.swift
+  Sources/Millstream/HTTP/SecretsFile.swift Sources/Millstream/HTTP/SignedEnvelope.swift
+  Sources/Millstream/HTTP/SignedNames.swift Sources/Millstream/HTTP/StreamPattern.swift
+  Sources/Millstream/HTTP/Timestamp.swift Sources/Millstream/Store/JSONMembers.swift
+  Sources/Millstream/Store/JSONScanner.swift Sources/Millstream/Store/JSONString.swift
+  Sources/Millstream/Store/JSONValue.swift Sources/Millstream/Store/NotificationPayload.swift
+  Sources/Millstream/Store/QueueName.swift Sources/Millstream/Store/UTF8Sequence.swift
+  Sources/Millstream/Stream/ConnectionID.swift Sources/Millstream/Stream/CursorRequest.swift"
+
+for target in "$@"; do
+  # Checked arithmetic and debug preconditions stay on: -O is for speed, not for silence.
+  # shellcheck disable=SC2086
+  swiftc -O -enforce-exclusivity=checked -swift-version 6 -parse-as-library \
+    -assert-config Debug -use-ld=lld -sanitize=fuzzer,address -I Sources/CLibCrypto \
+    -module-name "$target" $sources "Tests/Fuzz/${target}Fuzz.swift" -o "$work/$target.fuzzer"
+done
+
+share=$((seconds / $#))
+[ "$share" -gt 0 ] || share=1
+for target in "$@"; do
+  mkdir -p "$work/$target"
+  echo "== $target for $share s"
+  "$work/$target.fuzzer" -max_total_time="$share" -max_len=20000 -len_control=20 -timeout=10 \
+    -rss_limit_mb=1024 -verbosity=1 -print_final_stats=1 -dict="Tests/Fuzz/fuzz.dict" \
+    -artifact_prefix="$work/$target-" "$work/$target" "Tests/Fuzz/seeds/$target" \
+    >"$work/$target.log" 2>&1 || {
+    tail -n 40 "$work/$target.log"
+    echo "$target failed; the log is $work/$target.log"
+    exit 1
+  }
+  grep -E "DONE|number_of_executed_units" "$work/$target.log"
+done

@@ -1,0 +1,1 @@
+"""What the system tests stand on: Postgres, the server, and clients of our own."""

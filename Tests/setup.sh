@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Brings what the build and the tests need, and is quick when all of it is there.
+#
+#   Tests/setup.sh packages   the Debian packages alone (what `make demo` needs)
+#   Tests/setup.sh all        those, a Python environment in .build-tools/venv with the
+#                             requirements of the system tests, and PGMQ's SQL in
+#                             .build-tools/pgmq.sql (the default)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly tools=.build-tools
+readonly requirements=Tests/System/requirements.txt
+# The Python package that carries PGMQ 1.13 as plain SQL; nothing else of it is used.
+readonly pgmq_package=pgmq==1.1.4
+readonly packages=(
+  libev-dev libpq-dev libssl-dev pkg-config
+  postgresql postgresql-contrib curl python3-venv
+)
+
+is_installed() {
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+install_packages() {
+  local missing=() package
+  for package in "${packages[@]}"; do
+    is_installed "$package" || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  echo "setup: installing ${missing[*]}" >&2
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+}
+
+# Made anew when the requirements have changed: the copy of them inside tells.
+install_environment() {
+  local installed="$tools/venv/installed-requirements.txt"
+  cmp -s "$requirements" "$installed" && return 0
+  echo "setup: Python environment in $tools/venv" >&2
+  rm -rf "$tools/venv"
+  python3 -m venv "$tools/venv"
+  "$tools/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
+  cp "$requirements" "$installed"
+}
+
+# Renamed into place at the end, so that an interrupted download is no download.
+fetch_pgmq() {
+  [ -s "$tools/pgmq.sql" ] && return 0
+  echo "setup: $pgmq_package for $tools/pgmq.sql" >&2
+  local download="$tools/pgmq-download"
+  rm -rf "$download"
+  mkdir -p "$download"
+  "$tools/venv/bin/python" -m pip download --quiet --disable-pip-version-check \
+    --no-deps --only-binary :all: --dest "$download" "$pgmq_package" >&2
+  python3 -m zipfile -e "$download"/pgmq-*.whl "$download"
+  mv "$download/pgmq/sql/pgmq.sql" "$tools/pgmq.sql"
+  rm -rf "$download"
+}
+
+case "${1:-all}" in
+  packages)
+    install_packages
+    ;;
+  all)
+    install_packages
+    mkdir -p "$tools"
+    install_environment
+    fetch_pgmq
+    ;;
+  *)
+    echo "usage: Tests/setup.sh [packages|all]" >&2
+    exit 64
+    ;;
+esac
