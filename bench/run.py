@@ -130,7 +130,7 @@ def main():
     # So that what was started is also ended when the benchmark itself is asked to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     raise_descriptor_limit()
-    about = table.conditions(ROOT)
+    about = table.conditions(ROOT, options.store, options.url or options.server)
     bench = Bench(options, built(options))
     results = []
     for name in chosen(options):

@@ -8,9 +8,11 @@ import subprocess
 import time
 
 
-def conditions(root):
-    """What the figures depend on besides the program."""
+def conditions(root, store, given):
+    """What the figures depend on besides the program; `given`: the server, if not built here."""
     return {
+        "store": store,
+        "given": given,
         "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "commit": _git(root, "rev-parse", "--short", "HEAD"),
         "changed": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
@@ -23,9 +25,11 @@ def conditions(root):
 def markdown(about, results):
     """One row a figure."""
     mark = " (with changes)" if about["changed"] else ""
+    server = f", server {about['given']}" if about["given"] else ""
     lines = [
-        f"Measured {about['time']} at commit {about['commit']}{mark}, Linux {about['kernel']}, "
-        f"{about['cores']} cores, load average before {about['load_average']:.1f}.",
+        f"Measured {about['time']} at commit {about['commit']}{mark}{server}, store "
+        f"{about['store']}, Linux {about['kernel']}, {about['cores']} cores, load average before "
+        f"{about['load_average']:.1f}.",
         "",
         "| what | measured |",
         "|---|---|",
