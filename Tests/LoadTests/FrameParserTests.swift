@@ -61,6 +61,6 @@ import Testing
   }
 
   @Test func aConnectionIsAFewDozenBytes() {
-    #expect(MemoryLayout<ClientConnection>.stride <= 64)
+    #expect(MemoryLayout<ClientConnection>.stride == 56)
   }
 }

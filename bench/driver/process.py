@@ -13,7 +13,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Process:
     """One child; `lines` is what it says on stderr."""
 
-    def __init__(self, name, arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **more):
+    def __init__(
+        self, name, arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **more
+    ):
         self.name = name
         self.child = subprocess.Popen(
             arguments, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True, **more

@@ -4,6 +4,7 @@
 import os
 import re
 import subprocess
+import sys
 
 from .postgres import run_sql, wait_for_sessions
 from .process import Process
@@ -50,7 +51,8 @@ def install(binary, conninfo, store, pgmq_sql):
     """Makes the schema that the store reads."""
     if store == "native":
         subprocess.run(
-            [binary, "install", "--database", conninfo], check=True, env=clean_environment()
+            [binary, "install", "--database", conninfo],
+            check=True, env=clean_environment(), stdout=sys.stderr,
         )
     else:
         run_sql(conninfo, file=pgmq_sql)
