@@ -21,6 +21,8 @@ final class Dispatcher {
     var safetyPollMs: Int64 = 5_000
     /// A stream without subscribers is forgotten after that.
     var lingerMs: Int64 = 5_000
+    /// Stores are given the chance to tidy up that often.
+    var maintenanceMs: Int64 = 60_000
     /// How many connections are placed or brought up to date in one slice.
     var turnsInSlice = 128
   }
@@ -33,6 +35,7 @@ final class Dispatcher {
   private var throttled: [(dueMs: Int64, stream: Stream)] = []
   private var empty: [Stream] = []
   private var isStopped = false
+  private var nextMaintenanceMs: Int64 = 0
 
   /// A connection whose turn it is, unless its slot was given to another since.
   private struct Turn {
@@ -129,6 +132,11 @@ final class Dispatcher {
   }
 
   private func leave(_ connection: ConnectionRef) {
+    logger.debug(
+      "connection ended",
+      metadata: [
+        "connection": "\(connection.pointee.id)", "reason": "\(connection.pointee.closeReason)",
+      ])
     guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
     stream.leave(connection)
     if stream.subscriberCount == 0 && stream.emptySinceMs == nil {
@@ -327,6 +335,13 @@ final class Dispatcher {
     checkThrottled(nowMs)
     forgetEmpty(nowMs)
     lookForSafety(intervalMs)
+    maintain(nowMs)
+  }
+
+  private func maintain(_ nowMs: Int64) {
+    guard nowMs >= nextMaintenanceMs else { return }
+    nextMaintenanceMs = nowMs + limits.maintenanceMs
+    for store in stores.values where store.reads.isReady { store.maintain() }
   }
 
   private func checkThrottled(_ nowMs: Int64) {
