@@ -113,7 +113,8 @@ final class PostgresSession {
 
   private func hostsResolved(_ addresses: [[String]]) {
     resolver = nil
-    guard addresses.count == settings.hostsToResolve.count, addresses.contains(where: { !$0.isEmpty })
+    guard addresses.count == settings.hostsToResolve.count,
+      addresses.contains(where: { !$0.isEmpty })
     else { return fail("no address for \(settings["host"] ?? "the host")") }
     resolvedSettings.setAddresses(addresses)
     perform(machine.resolved())
