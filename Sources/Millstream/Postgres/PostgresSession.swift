@@ -267,7 +267,7 @@ final class PostgresSession {
   /// In pipeline mode a query's results end with a null, and a sync gives a result of its own.
   private func takeResults(from connection: OpaquePointer) {
     var nulls = 0
-    while self.connection == connection, openQueries > 0, PQisBusy(connection) == 0 {
+    while self.connection == connection, PQisBusy(connection) == 0 {
       guard let result = PQgetResult(connection) else {
         nulls += 1
         if nulls > 1 { return }
