@@ -69,6 +69,8 @@ final class PostgresSession {
   }
 
   var isReady: Bool { machine.isReady }
+  /// Whether answers come soon, as far as is known: it is ready, or has not failed yet.
+  var isExpected: Bool { machine.isReady || (machine.failures == 0 && !machine.isStopped) }
   var openQueries: Int { open.count - openHead }
 
   func start() {
