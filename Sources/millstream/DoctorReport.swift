@@ -20,7 +20,7 @@ final class DoctorReport {
   /// One check that asks Postgres; an answer that is an error fails it.
   /// - Parameter grants: what a role needs that may not ask.
   func check(
-    _ subject: String, grants: String = "ask the owner of the database for the right to",
+    _ subject: String, grants: String = "ask the owner of the database for what is denied",
     _ body: () throws(DatabaseError) -> Void
   ) {
     do {

@@ -39,7 +39,8 @@ enum FileReader {
   }
 
   /// Everything up to the end of the file.
-  static func contents(of descriptor: Int32, named name: String) throws(ValidationError) -> [UInt8] {
+  static func contents(of descriptor: Int32, named name: String) throws(ValidationError) -> [UInt8]
+  {
     var contents: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65536)
     while true {

@@ -21,6 +21,8 @@ final class Dispatcher {
     var safetyPollMs: Int64 = 5_000
     /// A stream without subscribers is forgotten after that.
     var lingerMs: Int64 = 5_000
+    /// Stores are given the chance to tidy up that often.
+    var maintenanceMs: Int64 = 60_000
     /// How many connections are placed or brought up to date in one slice.
     var turnsInSlice = 128
   }
@@ -33,6 +35,9 @@ final class Dispatcher {
   private var throttled: [(dueMs: Int64, stream: Stream)] = []
   private var empty: [Stream] = []
   private var isStopped = false
+  private var nextMaintenanceMs: Int64 = 0
+  /// Parts of a stream that are due for a look, in milliseconds of the safety interval.
+  private var safetyShare: Int64 = 0
 
   /// A connection whose turn it is, unless its slot was given to another since.
   private struct Turn {
@@ -129,6 +134,11 @@ final class Dispatcher {
   }
 
   private func leave(_ connection: ConnectionRef) {
+    logger.debug(
+      "connection ended",
+      metadata: [
+        "connection": "\(connection.pointee.id)", "reason": "\(connection.pointee.closeReason)",
+      ])
     guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
     stream.leave(connection)
     if stream.subscriberCount == 0 && stream.emptySinceMs == nil {
@@ -142,7 +152,7 @@ final class Dispatcher {
     guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
     let backlog = writer.ensureBacklog(of: connection)
     if connection.pointee.phase == .opening {
-      let mayWait = stores[stream.store]?.reads.isReady == true
+      let mayWait = stores[stream.store]?.reads.isExpected == true
       guard stream.reader.isKnown || stream.isLookFailing || !mayWait else { return }
       open(connection, backlog, stream)
       guard connection.pointee.phase == .catchingUp else { return }
@@ -327,6 +337,13 @@ final class Dispatcher {
     checkThrottled(nowMs)
     forgetEmpty(nowMs)
     lookForSafety(intervalMs)
+    maintain(nowMs)
+  }
+
+  private func maintain(_ nowMs: Int64) {
+    guard nowMs >= nextMaintenanceMs else { return }
+    nextMaintenanceMs = nowMs + limits.maintenanceMs
+    for store in stores.values where store.reads.isReady { store.maintain() }
   }
 
   private func checkThrottled(_ nowMs: Int64) {
@@ -356,12 +373,14 @@ final class Dispatcher {
     }
   }
 
-  /// A wake-up is a hint and never the truth: every stream is looked at now and then.
+  /// A wake-up is a hint and never the truth: every stream is looked at now and then. Each tick takes
+  /// its share of the streams; what is less than one is carried over.
   private func lookForSafety(_ intervalMs: Int64) {
     guard limits.safetyPollMs > 0 else { return }
-    let count = Int64(registry.streams.count)
-    let share = (count * intervalMs + limits.safetyPollMs - 1) / limits.safetyPollMs
-    for stream in registry.nextStreams(Int(share)) where stream.subscriberCount > 0 {
+    safetyShare += Int64(registry.streams.count) * intervalMs
+    let count = safetyShare / limits.safetyPollMs
+    safetyShare %= limits.safetyPollMs
+    for stream in registry.nextStreams(Int(count)) where stream.subscriberCount > 0 {
       if !stream.reader.isBusy { perform(stream.reader.lookWanted(), on: stream) }
     }
   }
@@ -475,14 +494,21 @@ extension Dispatcher: StoreReceiver {
       stream.reader.failed()
     }
     if case .refused(let sqlState, let message) = failure {
-      stream.isLookFailing = true
-      placeWaiting(of: stream)
+      refused(stream, sqlState: sqlState, message: message)
+    }
+  }
+
+  /// The next safety look tries again; what is wrong is said once, not each time.
+  private func refused(_ stream: Stream, sqlState: String, message: String) {
+    if !stream.isLookFailing {
       logger.error(
-        "postgres refused a read",
+        "postgres refuses to read a stream",
         metadata: [
           "stream": "\(String(decoding: stream.storageName, as: UTF8.self))",
           "sqlstate": "\(sqlState)", "reason": "\(message)",
         ])
     }
+    stream.isLookFailing = true
+    placeWaiting(of: stream)
   }
 }

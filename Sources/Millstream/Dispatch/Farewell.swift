@@ -42,7 +42,9 @@ final class Farewell {
 
   /// Closes those who have taken everything by now, or have had their time.
   func check() {
-    for connection in writer.blocked.overdue(nowMs: writer.clock.monotonicMs, deadlineMs: deadlineMs) {
+    for connection in writer.blocked.overdue(
+      nowMs: writer.clock.monotonicMs, deadlineMs: deadlineMs)
+    {
       writer.close(connection, .writeDeadline)
     }
     for slot in 0..<nextSlot {

@@ -110,7 +110,8 @@ public final class Endpoint {
         begin(descriptor)
       } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
         logger.warning(
-          "no descriptor for another connection", metadata: ["error": "\(String(cString: strerror(errno)))"])
+          "no descriptor for another connection",
+          metadata: ["error": "\(String(cString: strerror(errno)))"])
         return pause()
       } else if errno == EAGAIN {
         return

@@ -47,7 +47,8 @@ public struct ListenAddress: Sendable, CustomStringConvertible {
     var found: UnsafeMutablePointer<addrinfo>?
     let code = getaddrinfo(host.isEmpty ? nil : host, port, &hints, &found)
     guard code == 0, let address = found else {
-      throw ConfigurationError("cannot listen on \(description): \(String(cString: gai_strerror(code)))")
+      throw ConfigurationError(
+        "cannot listen on \(description): \(String(cString: gai_strerror(code)))")
     }
     defer { freeaddrinfo(found) }
     let descriptor = try openSocket(address.pointee.ai_family)
@@ -119,7 +120,8 @@ public struct ListenAddress: Sendable, CustomStringConvertible {
     let text = { (chars: [CChar]) in
       String(decoding: chars.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
-    return text(host).contains(":") ? "[\(text(host))]:\(text(port))" : "\(text(host)):\(text(port))"
+    return text(host).contains(":")
+      ? "[\(text(host))]:\(text(port))" : "\(text(host)):\(text(port))"
   }
 }
 

@@ -132,7 +132,7 @@ extension RequestParser {
       case .malformed: "malformed request"
       case .headTooLarge: "request head over 16 KiB"
       case .tooManyFields: "more than 100 header fields"
-      case .unsupportedVersion: "only HTTP/1.0 and HTTP/1.1"
+      case .unsupportedVersion: "this server speaks HTTP 1.0 and 1.1"
       case .bodyNotAllowed: "no request body allowed"
       case .missingHost: "exactly one Host field needed"
       case .unexpectedBytes: "bytes behind the request head"

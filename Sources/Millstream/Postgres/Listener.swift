@@ -67,7 +67,8 @@ final class Listener {
   }
 
   private static func quoted(_ channel: String) -> String {
-    "\"" + channel.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
+    "\""
+      + channel.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
       + "\""
   }
 }

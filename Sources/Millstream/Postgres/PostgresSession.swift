@@ -69,6 +69,8 @@ final class PostgresSession {
   }
 
   var isReady: Bool { machine.isReady }
+  /// Whether answers come soon, as far as is known: it is ready, or has not failed yet.
+  var isExpected: Bool { machine.isReady || (machine.failures == 0 && !machine.isStopped) }
   var openQueries: Int { open.count - openHead }
 
   func start() {
@@ -113,7 +115,8 @@ final class PostgresSession {
 
   private func hostsResolved(_ addresses: [[String]]) {
     resolver = nil
-    guard addresses.count == settings.hostsToResolve.count, addresses.contains(where: { !$0.isEmpty })
+    guard addresses.count == settings.hostsToResolve.count,
+      addresses.contains(where: { !$0.isEmpty })
     else { return fail("no address for \(settings["host"] ?? "the host")") }
     resolvedSettings.setAddresses(addresses)
     perform(machine.resolved())
@@ -266,7 +269,7 @@ final class PostgresSession {
   /// In pipeline mode a query's results end with a null, and a sync gives a result of its own.
   private func takeResults(from connection: OpaquePointer) {
     var nulls = 0
-    while self.connection == connection, openQueries > 0, PQisBusy(connection) == 0 {
+    while self.connection == connection, PQisBusy(connection) == 0 {
       guard let result = PQgetResult(connection) else {
         nulls += 1
         if nulls > 1 { return }

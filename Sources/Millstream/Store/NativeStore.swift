@@ -4,6 +4,9 @@ final class NativeStore: MessageStore {
     super.init(kind: .native, reads: reads)
   }
 
+  /// Whether the schema is there; retention is looked after where it is.
+  private var isInstalled = false
+
   override func sessionReady() {
     reads.submit(Query(sql: NativeSchema.readerSettings))
   }
@@ -13,7 +16,11 @@ final class NativeStore: MessageStore {
   }
 
   override func maintain() {
-    reads.submit(Query(sql: NativeSchema.maintain))
+    if isInstalled { reads.submit(Query(sql: NativeSchema.maintain)) }
+  }
+
+  fileprivate func lookAnswered(isInstalled: Bool) {
+    self.isInstalled = isInstalled
   }
 
   private static let messagesSQL = """
@@ -51,10 +58,12 @@ private final class NativeLookQuery: Query {
   }
 
   override func finished() {
+    store.lookAnswered(isInstalled: true)
     for (stream, finding) in zip(streams, findings) { store.receiver?.looked(at: stream, finding) }
   }
 
   override func failed(_ failure: QueryFailure) {
+    if failure.isAbsence { store.lookAnswered(isInstalled: false) }
     for stream in streams {
       if failure.isAbsence {
         store.receiver?.looked(at: stream, nil)
