@@ -4,8 +4,10 @@ struct HTTPResponse: Equatable {
   var reason: String
   var fields: [(name: String, value: String)] = []
   var body = ""
-  /// Whether a body is announced and sent; not for 204 and HEAD.
+  /// Whether there is a body; not for 204, and not for an event stream's head.
   var hasBody = true
+  /// The answer to HEAD: the body is announced but not sent (RFC 9110, 9.3.2).
+  var isHeadOnly = false
 
   static func == (left: HTTPResponse, right: HTTPResponse) -> Bool {
     left.encoded == right.encoded
@@ -33,7 +35,7 @@ struct HTTPResponse: Equatable {
     for field in fields { text += "\(field.name): \(field.value)\r\n" }
     if hasBody { text += "content-length: \(body.utf8.count)\r\n" }
     text += "connection: close\r\n\r\n"
-    return Array((hasBody ? text + body : text).utf8)
+    return Array((hasBody && !isHeadOnly ? text + body : text).utf8)
   }
 
   /// The head of an event stream's response: the stream itself has no end and no length.

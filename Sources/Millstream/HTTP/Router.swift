@@ -50,6 +50,15 @@ struct Router {
 
   /// What `head` gets; `unixTime` decides whether a signature has expired.
   func decide(_ head: RequestHead, at unixTime: Int64) -> Decision {
+    switch answer(head, at: unixTime) {
+    case .respond(var response) where head.method == .head:
+      response.isHeadOnly = true
+      return .respond(response)
+    case let decision: return decision
+    }
+  }
+
+  private func answer(_ head: RequestHead, at unixTime: Int64) -> Decision {
     let origin = originFields(head)
     switch head.method {
     case .options: return .respond(options(origin))

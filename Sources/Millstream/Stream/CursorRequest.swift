@@ -41,7 +41,7 @@ enum CursorRequest: Equatable {
     var epoch: UInt32?
     if let separator {
       epoch = CursorRequest.epoch(text[(separator + 1)...])
-      guard allowsEpoch, epoch != nil else {
+      guard allowsEpoch, id >= 0, epoch != nil else {
         self = .invalid
         return
       }
