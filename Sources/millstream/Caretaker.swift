@@ -8,7 +8,8 @@ final class Caretaker {
   private let process: ChildProcess
   private let pipeEnd: Int32
 
-  /// Postgres takes the first line of `postmaster.pid` away when it has ended in order.
+  /// Postgres takes `postmaster.pid` away when it has ended in order. What was killed instead may
+  /// leave children that write for a moment longer: the directory is removed until it is gone.
   private static let script = """
     read -r _
     if pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null); then
@@ -17,7 +18,8 @@ final class Caretaker {
       while kill -0 "$pid" 2>/dev/null && [ $left -gt 0 ]; do sleep 0.1; left=$((left - 1)); done
       kill -KILL "$pid"
     fi
-    rm -rf "$1"
+    left=50
+    until rm -rf "$1" || [ $left -eq 0 ]; do sleep 0.1; left=$((left - 1)); done
     """
 
   init(directory: String) throws {

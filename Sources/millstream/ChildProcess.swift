@@ -71,4 +71,10 @@ final class ChildProcess {
   func send(_ signal: Int32) {
     if exitStatus == nil { kill(pid, signal) }
   }
+
+  /// With all that it has started, and returns when it has ended.
+  func killGroup() {
+    if exitStatus == nil { kill(-pid, SIGKILL) }
+    wait()
+  }
 }

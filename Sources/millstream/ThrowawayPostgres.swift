@@ -61,8 +61,8 @@ final class ThrowawayPostgres {
         Pause.wait(ms: Int64(ThrowawayPostgres.pauseMs))
         leftMs -= ThrowawayPostgres.pauseMs
       }
-      server.send(SIGKILL)
-      server.wait()
+      // Its sessions are in groups of their own, and end when they miss it.
+      server.killGroup()
     }
     caretaker.finish()
   }
@@ -81,9 +81,7 @@ final class ThrowawayPostgres {
     do {
       while initdb.exitStatus == nil { try HeldSignals.pause(ms: ThrowawayPostgres.pauseMs) }
     } catch {
-      // What it starts ends with it: it reads from a pipe.
-      initdb.send(SIGKILL)
-      initdb.wait()
+      initdb.killGroup()
       throw error
     }
     guard initdb.exitStatus == 0 else { throw failure("initdb failed") }
