@@ -15,8 +15,12 @@ struct LogOptions: ParsableArguments {
   static let environmentOptions: [EnvironmentOption] = [.value("log-level"), .value("log-format")]
 
   func makeLogger() -> Logger {
-    var logger = Logger(label: "millstream") { _ in StderrLogHandler(format: logFormat) }
-    logger.logLevel = logLevel
+    LogOptions.logger(logLevel, logFormat)
+  }
+
+  static func logger(_ level: Logger.Level, _ format: Format) -> Logger {
+    var logger = Logger(label: "millstream") { _ in StderrLogHandler(format: format) }
+    logger.logLevel = level
     return logger
   }
 }
@@ -68,7 +72,7 @@ struct StderrLogHandler: LogHandler {
   }
 
   /// As a JSON string, which a person reads as well.
-  private static func quoted(_ text: String) -> String {
+  static func quoted(_ text: String) -> String {
     var quoted = "\""
     for scalar in text.unicodeScalars {
       switch scalar {

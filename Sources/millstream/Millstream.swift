@@ -12,7 +12,7 @@ struct MillstreamCommand: ParsableCommand {
       """,
     version: Version.text,
     subcommands: [
-      Serve.self, Sign.self, Publish.self, Tail.self, Install.self, Doctor.self,
+      Serve.self, Demo.self, Sign.self, Publish.self, Tail.self, Install.self, Doctor.self,
     ])
 
   static func main() {

@@ -30,24 +30,37 @@ final class Server {
 
   /// Serves until SIGTERM or SIGINT. Exits 1 at once if an address cannot be had.
   func run(on addresses: [ListenAddress]) throws {
-    signal(SIGPIPE, SIG_IGN)
-    signals = [SIGTERM, SIGINT].map { number in
-      SignalWatcher(loop: loop, signalNumber: number) { [unowned self] in stop() }
-    }
-    let bound: [String]
+    watchSignals()
     do {
-      bound = try endpoint.start(addresses)
+      try start(on: addresses)
     } catch {
       logger.error("cannot start", metadata: ["reason": "\(error)"])
       throw ExitCode(1)
     }
+    loop.run()
+  }
+
+  /// From here on SIGTERM and SIGINT end the loop, in order.
+  func watchSignals() {
+    signal(SIGPIPE, SIG_IGN)
+    signals = [SIGTERM, SIGINT].map { number in
+      SignalWatcher(loop: loop, signalNumber: number) { [unowned self] in stop() }
+    }
+  }
+
+  /// Listens, says so, and returns the addresses as they were bound. The caller runs the loop.
+  ///
+  /// - Throws: why an address cannot be had; then others can be tried.
+  @discardableResult
+  func start(on addresses: [ListenAddress]) throws(ConfigurationError) -> [String] {
+    let bound = try endpoint.start(addresses)
     instance.start()
     logger.info(
       "ready",
       metadata: [
         "listen": "\(bound.joined(separator: ","))", "stores": "\(stores.joined(separator: ","))",
       ])
-    loop.run()
+    return bound
   }
 
   /// The first signal shuts down in order; whoever sends a second one does not want to wait.

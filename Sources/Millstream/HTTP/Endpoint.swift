@@ -161,7 +161,7 @@ public final class Endpoint {
   }
 
   private func fallbackResponse(_ head: RequestHead) -> HTTPResponse? {
-    guard let fallback else { return nil }
+    guard let fallback, [.get, .head, .post].contains(head.method) else { return nil }
     let request = FallbackRequest(
       isPost: head.method == .post, path: String(decoding: head.path, as: UTF8.self),
       field: { head.value(of: $0).map { String(decoding: $0, as: UTF8.self) } },
@@ -175,7 +175,7 @@ public final class Endpoint {
     return HTTPResponse(
       status: response.status, reason: response.status < 300 ? "OK" : "Refused",
       fields: [("content-type", response.contentType)], body: response.body,
-      hasBody: response.status != 204)
+      hasBody: response.status != 204 && head.method != .head)
   }
 
   func register(_ descriptor: Int32, for subscription: Subscription) {

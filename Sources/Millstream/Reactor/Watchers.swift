@@ -48,12 +48,12 @@ final class IOWatcher {
 }
 
 /// A timer, for one time or again and again. Times are seconds, as libev counts them.
-final class TimerWatcher {
+package final class TimerWatcher {
   private let watcher = UnsafeMutablePointer<ev_timer>.allocate(capacity: 1)
   private let loop: EventLoop
   private let handler: () -> Void
 
-  init(loop: EventLoop, handler: @escaping () -> Void) {
+  package init(loop: EventLoop, handler: @escaping () -> Void) {
     self.loop = loop
     self.handler = handler
     watcher.initialize(to: ev_timer())
@@ -74,7 +74,7 @@ final class TimerWatcher {
   }
 
   /// Fires every `interval`, the first time one interval from now.
-  func repeatFiring(everyMs interval: Int64) {
+  package func repeatFiring(everyMs interval: Int64) {
     start(afterMs: interval, everyMs: interval)
   }
 

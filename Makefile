@@ -1,0 +1,34 @@
+# What a newcomer and the CI call. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo build test lint clean
+
+RELEASE := swift build -c release --static-swift-stdlib --product millstream
+SOURCES := Package.swift Sources Tests bench
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Show a live stream in a browser, from a throw-away Postgres (DEMO_FLAGS="--listen ...")
+	Tests/setup.sh packages
+	$(RELEASE)
+	@exec .build/release/millstream demo $(DEMO_FLAGS)
+
+build: ## Build the command for release, into .build/release/millstream
+	Tests/setup.sh packages
+	$(RELEASE)
+
+test: ## Run all tests: those of the units, then those of the system
+	Tests/setup.sh all
+	swift build
+	swift test
+	.build-tools/venv/bin/pytest Tests/System
+
+# Of its own, so that the flags do not make the next ordinary build begin anew.
+lint: ## Check the format, and that nothing is warned of
+	swift format lint --strict -r $(SOURCES)
+	swift build --build-tests --scratch-path .build-lint -Xswiftc -warnings-as-errors
+
+clean: ## Remove what was built
+	rm -rf .build .build-lint

@@ -1,0 +1,69 @@
+import Logging
+import Millstream
+
+/// A server of native streams with the demo's page in front and a feed that ticks by itself.
+final class DemoServer {
+  private let server: Server
+  private let feed: DemoFeed
+  private let site: DemoSite
+  private var failure: OperatingFailure?
+
+  /// Installs the schema in `database`, too.
+  init(database: String, site: DemoSite, logger: Logger) throws {
+    try DemoServer.installSchema(in: database)
+    var configuration = Configuration()
+    configuration.database = database
+    configuration.stores = [.native]
+    configuration.maxConnections = Serve.defaultMaxConnections()
+    var endpoint = EndpointConfiguration()
+    endpoint.pgmqPrefix = nil
+    endpoint.publicPatterns = ["demo:*"]
+    server = try Server(configuration: configuration, endpoint: endpoint, logger: logger)
+    let session = try PublishingSession(database: database, loop: server.loop, logger: logger)
+    feed = DemoFeed(loop: server.loop, session: session)
+    self.site = site
+    server.endpoint.fallback = { [feed] in site.answer($0, feed: feed) }
+  }
+
+  private static func installSchema(in database: String) throws {
+    do {
+      let session = try CommandDatabase(database)
+      try session.transaction { () throws(DatabaseError) in try session.run(NativeSchema.sql) }
+    } catch {
+      throw OperatingFailure("cannot install the schema: \(error)")
+    }
+  }
+
+  /// Serves on the first of `addresses` that can be had, until SIGINT or SIGTERM.
+  ///
+  /// It listens only once it can publish, so that whoever is connected can publish, too.
+  func run(on addresses: [ListenAddress]) throws {
+    server.watchSignals()
+    HeldSignals.release()
+    feed.started = { [unowned self] in open(addresses) }
+    feed.start()
+    server.loop.run()
+    if let failure { throw failure }
+  }
+
+  private func open(_ addresses: [ListenAddress]) {
+    do {
+      let bound = try firstBound(addresses)
+      StandardStreams.output(site.welcome(address: bound))
+    } catch {
+      failure = OperatingFailure("\(error)")
+      server.loop.stop()
+    }
+  }
+
+  private func firstBound(_ addresses: [ListenAddress]) throws(ConfigurationError) -> String {
+    for address in addresses.dropLast() {
+      do {
+        return try server.start(on: [address])[0]
+      } catch {
+        StandardStreams.notice("\(error); taking a free port instead")
+      }
+    }
+    return try server.start(on: addresses.suffix(1))[0]
+  }
+}
