@@ -1,6 +1,8 @@
 """Proves that what is committed is delivered: once, in id order, to who is connected and to who
 comes back with a cursor; and what is rolled back never. Both stores."""
 
+import contextlib
+import functools
 import re
 import threading
 
@@ -23,6 +25,17 @@ def assert_in_order(blocks):
     """Ids only ever grow: nothing comes twice and nothing comes late."""
     numbers = [block.number for block in blocks]
     assert numbers == sorted(set(numbers)), f"out of order or doubled: {numbers[:50]}"
+
+
+@contextlib.contextmanager
+def meanwhile(work):
+    """Runs `work` beside the body, and ends when both have ended."""
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.join()
 
 
 def native(server, **options):
@@ -85,14 +98,11 @@ def test_many_small_transactions(server, queue):
 
 def test_connecting_while_messages_are_sent(server, queue):
     """Subscribe, catch up, go live: whatever the moment, nothing is missed and nothing doubled."""
-    sender = threading.Thread(target=lambda: [queue.send(data) for data in numbered(400)])
-    sender.start()
-    clients = [server.open("chat", since=0) for _ in range(40)]
-    with Crowd(clients) as crowd:
-        for got in crowd.broadcasts(400):
-            assert datas(got) == numbered(400)
-            assert_in_order(got)
-    sender.join()
+    with meanwhile(lambda: [queue.send(data) for data in numbered(400)]):
+        with Crowd(server.open("chat", since=0) for _ in range(40)) as crowd:
+            for got in crowd.broadcasts(400):
+                assert datas(got) == numbered(400)
+                assert_in_order(got)
 
 
 # Cursors
@@ -265,12 +275,10 @@ def test_archiving_while_messages_are_read(server, queue, pgmq_database):
         for data in numbered(200):
             queue.archive(queue.send(data))
 
-    worker = threading.Thread(target=send_and_archive)
-    worker.start()
-    with Crowd(server.open("chat", since=0) for _ in range(10)) as crowd:
-        for got in crowd.broadcasts(200):
-            assert datas(got) == numbered(200)
-    worker.join()
+    with meanwhile(send_and_archive):
+        with Crowd(server.open("chat", since=0) for _ in range(10)) as crowd:
+            for got in crowd.broadcasts(200):
+                assert datas(got) == numbered(200)
 
 
 def test_purging_keeps_the_ids_going(server, queue):
@@ -399,16 +407,12 @@ def test_publishers_in_opposite_order_do_not_deadlock(native_server, native_data
     orders = (["chat", "room"], ["room", "chat"])
     with native(native_server) as client:
         failures = []
-        workers = [
-            threading.Thread(target=_publish_often, args=(native_database, order, failures))
-            for order in orders
-        ]
-        for worker in workers:
-            worker.start()
+        with contextlib.ExitStack() as publishers:
+            for order in orders:
+                work = functools.partial(_publish_often, native_database, order, failures)
+                publishers.enter_context(meanwhile(work))
+        assert not failures, failures
         blocks = client.broadcasts(200)
-        for worker in workers:
-            worker.join()
-    assert not failures, failures
     assert [block.number for block in blocks] == list(range(1, 201))
 
 

@@ -62,7 +62,8 @@ class Server:
             arguments += ["--listen", listen]
         self.log = []
         self.process = subprocess.Popen(
-            [*arguments, *flags],
+            # It shall not outlive the test run, whatever ends that.
+            ["setpriv", "--pdeathsig", "TERM", *arguments, *flags],
             env=environment(**{"MILLSTREAM_SECRET": SECRET} | variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
