@@ -16,6 +16,8 @@ readonly packages=(
   libev-dev libpq-dev libssl-dev pkg-config
   postgresql postgresql-contrib curl python3-venv
 )
+# The real browser of the demo page's test.
+readonly test_packages=(chromium)
 
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -27,7 +29,7 @@ as_root() {
 
 install_packages() {
   local missing=() package
-  for package in "${packages[@]}"; do
+  for package in "$@"; do
     is_installed "$package" || missing+=("$package")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
@@ -64,10 +66,10 @@ fetch_pgmq() {
 
 case "${1:-all}" in
   packages)
-    install_packages
+    install_packages "${packages[@]}"
     ;;
   all)
-    install_packages
+    install_packages "${packages[@]}" "${test_packages[@]}"
     mkdir -p "$tools"
     install_environment
     fetch_pgmq

@@ -4,6 +4,7 @@ import resource
 
 import pytest
 
+from demo_fixtures import demo_server, demo_url  # noqa: F401  (fixtures)
 from harness.native import Publisher
 from harness.pgmq import Queue, pgmq_sql
 from harness.postgres import Postgres, execute
