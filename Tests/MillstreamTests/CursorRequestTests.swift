@@ -43,7 +43,7 @@ struct CursorRequestTests {
       ("5", .after(id: 5, epoch: nil)), ("5-0", .after(id: 5, epoch: 0)),
       ("5-dEadbEEf", .after(id: 5, epoch: 0xdead_beef)), ("5-00000001", .after(id: 5, epoch: 1)),
       ("5-000000001", .invalid), ("5-", .invalid), ("5-g", .invalid), ("5-1-2", .invalid),
-      ("-5-1", .none), ("-1", .none), ("-", .invalid), ("5--1", .invalid),
+      ("-5-1", .invalid), ("-1", .none), ("-", .invalid), ("5--1", .invalid),
     ] as [(String, CursorRequest)])
   func epochsAreHexadecimal(text: String, expected: CursorRequest) {
     #expect(Self.cursor(text, nil, epoch: true) == expected)
