@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint clean
+.PHONY: help demo build test lint sanitize fuzz bench clean
 
 RELEASE := swift build -c release --static-swift-stdlib --product millstream
 SOURCES := Package.swift Sources Tests bench
@@ -30,5 +30,22 @@ lint: ## Check the format, and that nothing is warned of
 	swift format lint --strict -r $(SOURCES)
 	swift build --build-tests --scratch-path .build-lint -Xswiftc -warnings-as-errors
 
+sanitize: ## Run the tests under AddressSanitizer with LeakSanitizer, then under ThreadSanitizer
+	Tests/setup.sh all
+	swift test --sanitize=address --scratch-path .build-asan
+	swift build --sanitize=address --scratch-path .build-asan --product millstream
+	MILLSTREAM_BIN=$(CURDIR)/.build-asan/debug/millstream ASAN_OPTIONS=detect_leaks=1 \
+	  .build-tools/venv/bin/pytest Tests/System --ignore Tests/System/test_native_schema.py
+	swift test --sanitize=thread --scratch-path .build-tsan
+
+FUZZ_SECONDS ?= 240
+fuzz: ## Fuzz what reads bytes from outside, for FUZZ_SECONDS
+	Tests/setup.sh packages
+	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
+
+bench: ## Measure, and print a table (BENCH_FLAGS="fanout --rounds 10")
+	Tests/setup.sh packages
+	bench/run.py $(BENCH_FLAGS)
+
 clean: ## Remove what was built
-	rm -rf .build .build-lint
+	rm -rf .build .build-lint .build-asan .build-tsan

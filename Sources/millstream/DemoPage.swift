@@ -674,7 +674,7 @@ enum DemoPage {
             { method: "POST", signal: give.signal });
           if (!answer.ok) throw new Error((await answer.text()).trim().slice(0, 200) || "HTTP " + answer.status);
           count("published");
-          tellPublish("done", "Committed in " + milliseconds(performance.now() - sent.at) + (excluded ? ", not to pane A" : ""));
+          tellPublish("done", "Sent in " + milliseconds(performance.now() - sent.at) + (excluded ? ", not to pane A" : ""));
           return true;
         } catch (error) {
           underway = underway.filter((one) => one !== sent);

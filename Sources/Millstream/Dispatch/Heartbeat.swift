@@ -69,11 +69,16 @@ final class Heartbeat {
     case .free, .opening, .closing: return
     case .catchingUp, .live: break
     }
-    let silentSeconds =
-      UInt32(truncatingIfNeeded: nowMs / 1000) &- connection.pointee.lastDeliverySeconds
-    if idleTimeoutMs > 0 && Int64(silentSeconds) * 1000 >= idleTimeoutMs {
-      return writer.close(connection, .idle)
-    }
+    if isIdle(connection, nowMs) { return writer.close(connection, .idle) }
     writer.sendHeartbeat(comment, to: connection)
+  }
+
+  /// The last delivery is known to the second it fell in; never closing too early means to count from
+  /// that second's end.
+  private func isIdle(_ connection: ConnectionRef, _ nowMs: Int64) -> Bool {
+    guard idleTimeoutMs > 0 else { return false }
+    let now = UInt32(truncatingIfNeeded: nowMs / 1000)
+    let silentSeconds = Int64(now &- connection.pointee.lastDeliverySeconds) - 1
+    return silentSeconds * 1000 >= idleTimeoutMs
   }
 }
