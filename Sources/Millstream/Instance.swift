@@ -92,15 +92,18 @@ public final class Instance {
   }
 
   private func connectParts() {
-    let parts = self.parts
-    parts.reads.events.ready = {
-      for store in parts.stores { store.sessionReady() }
-      parts.dispatcher.readsReady()
+    parts.reads.events.ready = { [unowned self] in readsReady() }
+    parts.reads.events.lost = { [unowned self] in parts.dispatcher.readsLost() }
+    parts.listener.listening = { [unowned self] in parts.dispatcher.listening(on: $0) }
+    parts.listener.notified = { [unowned self] in
+      parts.dispatcher.notified(channel: $0, payload: $1)
     }
-    parts.reads.events.lost = { parts.dispatcher.readsLost() }
-    parts.listener.listening = { parts.dispatcher.listening(on: $0) }
-    parts.listener.notified = { parts.dispatcher.notified(channel: $0, payload: $1) }
     if configuration.stores.contains(.native) { parts.listener.add(NativeSchema.channel) }
+  }
+
+  private func readsReady() {
+    for store in parts.stores { store.sessionReady() }
+    parts.dispatcher.readsReady()
   }
 
   private func runSlice() -> Bool {

@@ -12,6 +12,8 @@ public struct Statistics: Sendable {
   public internal(set) var messages: UInt64 = 0
   /// Notifications that were neither a wake-up nor a broadcast, and were dropped.
   public internal(set) var invalidNotifications: UInt64 = 0
+  /// Ephemeral broadcasts that were dropped because their stream could not take more.
+  public internal(set) var droppedEphemerals: UInt64 = 0
   /// Pages that were read for clients that were behind.
   public internal(set) var replayPages: UInt64 = 0
   /// Streams that began anew under their subscribers.

@@ -29,6 +29,8 @@ struct Connection {
   var phase: Phase
   /// Its socket is full: it waits for the kernel to say that it is writable.
   var isBlocked: Bool
+  /// The dispatcher will come by.
+  var hasTurn: Bool
   var closeReason: CloseReason
 
   /// Where a connection stands with its stream.

@@ -30,6 +30,16 @@ final class Writer {
     blocked = BlockedQueue(table: table)
   }
 
+  /// Whoever is still connected when the instance goes is let go without a word.
+  deinit {
+    for slot in 0..<table.slotCount {
+      guard let connection = table.connection(slot) else { continue }
+      ev_io_stop(loop.raw, watcher(of: connection))
+      calls.close(connection.pointee.descriptor)
+      dropBacklog(of: connection)
+    }
+  }
+
   // MARK: Taking in and letting go
 
   /// Takes over a connected, nonblocking descriptor.

@@ -110,7 +110,10 @@ final class Dispatcher {
     return stream
   }
 
+  /// At most one turn waits for each connection, so there are never more turns than connections.
   func queueTurn(_ connection: ConnectionRef) {
+    guard !connection.pointee.hasTurn else { return }
+    connection.pointee.hasTurn = true
     turns.append(Turn(slot: connection.pointee.slot, id: connection.pointee.id))
   }
 
@@ -122,6 +125,7 @@ final class Dispatcher {
       guard let connection = writer.table.connection(Int(turn.slot)),
         connection.pointee.id == turn.id
       else { continue }
+      connection.pointee.hasTurn = false
       switch connection.pointee.phase {
       case .opening, .catchingUp: place(connection)
       case .free, .live, .closing: break
@@ -312,7 +316,12 @@ final class Dispatcher {
   /// A message that came with its notification.
   func deliver(_ message: Message, to stream: Stream, epoch: UInt32?) {
     guard let id = message.id else {
-      if !isCrowded(stream) { append(message, to: stream) }
+      // Nobody can have it later, and keeping it for those who cannot follow has no bound.
+      if isCrowded(stream) {
+        writer.statistics.droppedEphemerals += 1
+      } else {
+        append(message, to: stream)
+      }
       return
     }
     let isNext = stream.reader.isKnown && id == stream.log.tip + 1 && epoch == stream.log.epoch
@@ -450,12 +459,27 @@ extension Dispatcher: StoreReceiver {
         writer.sendOwn(gap, to: connection)
       }
     }
+    for connection in stream.waiting.members { dropPage(of: connection) }
     stream.log = StreamLog(tip: 0, epoch: finding.epoch)
     stream.pass.mustRepeat = stream.pass.isQueued
   }
 
+  /// Whoever was reading a page of the earlier stream is told, and gets all of the new one.
+  private func dropPage(of connection: ConnectionRef) {
+    guard let backlog = writer.backlog(of: connection), backlog.page != nil,
+      writer.detachBegunFrame(of: connection)
+    else { return }
+    backlog.page = nil
+    writer.statistics.resets += 1
+    let gap = ControlFrames.gap(lastSeen: backlog.cursor, oldest: nil, reason: "reset")
+    backlog.cursor = 0
+    writer.sendOwn(gap, to: connection)
+  }
+
+  /// Whoever has a page goes on by itself.
   private func placeWaiting(of stream: Stream) {
-    for connection in stream.waiting.members { queueTurn(connection) }
+    for connection in stream.waiting.members
+    where writer.backlog(of: connection)?.page == nil { queueTurn(connection) }
   }
 
   func take(_ message: Message, of stream: Stream) -> Bool {

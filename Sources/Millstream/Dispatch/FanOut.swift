@@ -21,12 +21,14 @@ final class FanOut {
 
   private let writer: Writer
   private var queue: [Stream] = []
+  /// Where the queue begins: those before have been served.
+  private var head = 0
 
   init(writer: Writer) {
     self.writer = writer
   }
 
-  var hasMore: Bool { !queue.isEmpty }
+  var hasMore: Bool { head < queue.count }
 
   /// The log of `stream` has grown.
   func enqueue(_ stream: Stream) {
@@ -41,11 +43,11 @@ final class FanOut {
   /// Does one slice for each stream that has something to send, within one budget for all.
   func runSlice() {
     var budget = FanOut.sliceSends
-    let share = max(FanOut.sliceSends / max(queue.count, 1), 16)
-    var turns = queue.count
-    while turns > 0 && budget > 0 {
-      turns -= 1
-      let stream = queue.removeFirst()
+    let end = queue.count
+    let share = max(FanOut.sliceSends / max(end - head, 1), 16)
+    while head < end && budget > 0 {
+      let stream = queue[head]
+      head += 1
       budget -= serve(stream, sends: min(share, budget))
       if stream.pass.next < stream.live.count || stream.pass.mustRepeat {
         continuePass(of: stream)
@@ -54,6 +56,13 @@ final class FanOut {
         passEnded(stream)
       }
     }
+    dropServed()
+  }
+
+  private func dropServed() {
+    guard head == queue.count || head >= 1024 else { return }
+    queue.removeFirst(head)
+    head = 0
   }
 
   private func continuePass(of stream: Stream) {

@@ -5,7 +5,7 @@ final class PGMQStore: MessageStore {
   }
 
   /// Whether the queue's table is there and which one it is; the highest id that was given out (the
-  /// sequence says so without a look at the table); how long the notify trigger may keep silent.
+  /// sequence says so without a look at the table, where we may ask it); how long the notify trigger may keep silent.
   /// `throttles` cannot be named where it does not exist (PGMQ before 1.6), hence the two forms.
   private static func lookSQL(hasThrottles: Bool) -> String {
     let throttle =
@@ -16,12 +16,15 @@ final class PGMQStore: MessageStore {
       """ : "NULL"
     return """
       SELECT names.ordinal, tables.oid::bigint,
-             coalesce(pg_catalog.pg_sequence_last_value(
-               pg_catalog.pg_get_serial_sequence(tables.oid::regclass::text, 'msg_id')), 0),
+             CASE WHEN pg_catalog.has_sequence_privilege(ids.sequence, 'USAGE, SELECT')
+                  THEN coalesce(pg_catalog.pg_sequence_last_value(ids.sequence::regclass), 0)
+                  ELSE 9223372036854775807 END,
              \(throttle)
         FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS names(name, ordinal),
              pg_catalog.to_regclass('pgmq.' || pg_catalog.quote_ident('q_' || names.name))
-               AS tables(oid)
+               AS tables(oid),
+             pg_catalog.pg_get_serial_sequence(tables.oid::regclass::text, 'msg_id')
+               AS ids(sequence)
        WHERE tables.oid IS NOT NULL
       """
   }
