@@ -35,6 +35,7 @@ sanitize: ## Run the tests under AddressSanitizer with LeakSanitizer, then under
 	swift test --sanitize=address --scratch-path .build-asan
 	swift build --sanitize=address --scratch-path .build-asan --product millstream
 	MILLSTREAM_BIN=$(CURDIR)/.build-asan/debug/millstream ASAN_OPTIONS=detect_leaks=1 \
+	  LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0 \
 	  .build-tools/venv/bin/pytest Tests/System --ignore Tests/System/test_native_schema.py
 	swift test --sanitize=thread --scratch-path .build-tsan
 

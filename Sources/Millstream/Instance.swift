@@ -93,7 +93,8 @@ public final class Instance {
 
   private func connectParts() {
     parts.reads.events.ready = { [unowned self] in readsReady() }
-    parts.reads.events.lost = { [unowned self] in parts.dispatcher.readsLost() }
+    parts.reads.events.lost = { [unowned self] in parts.dispatcher.sessionLost() }
+    parts.listener.lost = { [unowned self] in parts.dispatcher.sessionLost() }
     parts.listener.listening = { [unowned self] in parts.dispatcher.listening(on: $0) }
     parts.listener.notified = { [unowned self] in
       parts.dispatcher.notified(channel: $0, payload: $1)

@@ -100,7 +100,7 @@ struct Router {
     _ store: StoreKind, _ name: String
   ) -> (storageName: [UInt8], channels: [String])? {
     switch store {
-    case .native: return (Array(name.utf8), [])
+    case .native: return (Array(name.utf8), [NativeSchema.channel])
     case .pgmq:
       guard let queue = QueueName(stream: name, prefix: configuration.queuePrefix) else {
         return nil

@@ -8,7 +8,11 @@ final class Listener {
   /// The server now listens on these channels; what was sent on them before is lost.
   var listening: ([String]) -> Void = { _ in }
 
+  /// The session broke: nothing is heard until it is back.
+  var lost: () -> Void = {}
+
   let session: PostgresSession
+  private var heard: Set<String> = []
   private var wanted: [String: Int] = [:]
   private var added: [String] = []
   private var removed: [String] = []
@@ -16,6 +20,7 @@ final class Listener {
   init(session: PostgresSession) {
     self.session = session
     session.events.ready = { [unowned self] in sessionReady() }
+    session.events.lost = { [unowned self] in sessionLost() }
     session.events.notified = { [unowned self] in notified($0, $1) }
   }
 
@@ -48,6 +53,16 @@ final class Listener {
     submit(unlisten: unlistened, listen: listened)
   }
 
+  /// Whether what is sent on all of `channels` from now on is heard.
+  func isListening(to channels: [String]) -> Bool {
+    channels.allSatisfy(heard.contains)
+  }
+
+  private func sessionLost() {
+    heard = []
+    lost()
+  }
+
   private func sessionReady() {
     added = []
     removed = []
@@ -62,7 +77,12 @@ final class Listener {
     for channel in listen {
       session.submit(Query(sql: "LISTEN \(Listener.quoted(channel))"), moreFollow: true)
     }
-    session.submit(ListenEnd { [unowned self] in listening(listen) })
+    session.submit(
+      ListenEnd { [unowned self] in
+        heard.formUnion(listen)
+        heard.subtract(unlisten)
+        listening(listen)
+      })
     session.flush()
   }
 

@@ -45,6 +45,8 @@ struct SessionMachine {
 
   var isReady: Bool { state == .ready }
   var isConnecting: Bool { state == .connecting }
+  /// Whether there is a server that answers queries.
+  var isConnected: Bool { state == .ready || state == .checking }
   var isStopped: Bool { state == .stopped }
 
   mutating func started() -> Action {

@@ -1,0 +1,76 @@
+/// Bytes that are for one connection only: control frames, and the rest of frames that were begun.
+extension Writer {
+  /// Sends bytes that are for this connection only: at once, or behind what it still has to take.
+  func sendOwn(_ bytes: [UInt8], to connection: ConnectionRef) {
+    guard connection.pointee.phase != .closing, detachBegunFrame(of: connection) else { return }
+    let kept = bytes.withUnsafeBytes { ensureBacklog(of: connection).append($0) }
+    guard kept else { return close(connection, .overtaken) }
+    if !connection.pointee.isBlocked { pump(connection) }
+  }
+
+  /// Makes what is left of a frame that was sent in part the connection's own, so that other bytes
+  /// can follow it, or its chunk can go. Returns false if the connection had to be closed for it.
+  func detachBegunFrame(of connection: ConnectionRef) -> Bool {
+    guard connection.pointee.isBlocked, let place = begunFrame(of: connection) else { return true }
+    let rest = UnsafeRawBufferPointer(
+      start: place.chunk.base + place.rest.lowerBound, count: place.rest.count)
+    guard ensureBacklog(of: connection).append(rest) else {
+      close(connection, .overtaken)
+      return false
+    }
+    if connection.pointee.phase == .live {
+      connection.pointee.position += UInt64(rest.count)
+    } else {
+      backlog(of: connection)?.pageOffset += rest.count
+    }
+    return true
+  }
+
+  private func begunFrame(of connection: ConnectionRef) -> (chunk: Chunk, rest: Range<Int>)? {
+    let place: (chunk: Chunk, offset: Int)
+    if connection.pointee.phase == .live {
+      guard let stream = connection.pointee.stream?.takeUnretainedValue(),
+        connection.pointee.position < stream.log.end
+      else { return nil }
+      let chunk = stream.log.chunk(at: connection.pointee.position)
+      place = (chunk, Int(connection.pointee.position - chunk.start))
+    } else {
+      guard let backlog = backlog(of: connection), let page = backlog.page,
+        backlog.pageOffset < page.count
+      else { return nil }
+      place = (page, backlog.pageOffset)
+    }
+    let index = place.chunk.index(at: place.offset)
+    if place.chunk.entries[index].offset == place.offset { return nil }
+    return (place.chunk, place.offset..<place.chunk.frameEnd(index))
+  }
+
+  /// A comment, to those who have taken everything so far; to the others it would say nothing.
+  func sendHeartbeat(_ bytes: UnsafeRawBufferPointer, to connection: ConnectionRef) {
+    guard !connection.pointee.isBlocked else { return }
+    switch calls.send(connection.pointee.descriptor, bytes.baseAddress!, bytes.count) {
+    case .transferred(let count) where count == bytes.count: break
+    case .transferred(let count):
+      _ = ensureBacklog(of: connection).append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
+      block(connection, hasMoved: true)
+    case .wouldBlock: block(connection, hasMoved: false)
+    case .closed: close(connection, .clientGone)
+    }
+  }
+
+  func backlog(of connection: ConnectionRef) -> Backlog? {
+    connection.pointee.backlog?.takeUnretainedValue()
+  }
+
+  func ensureBacklog(of connection: ConnectionRef) -> Backlog {
+    if let backlog = backlog(of: connection) { return backlog }
+    let backlog = Backlog()
+    connection.pointee.backlog = Unmanaged.passRetained(backlog)
+    return backlog
+  }
+
+  func dropBacklog(of connection: ConnectionRef) {
+    connection.pointee.backlog?.release()
+    connection.pointee.backlog = nil
+  }
+}

@@ -1,0 +1,81 @@
+/// What the stores found.
+extension Dispatcher: StoreReceiver {
+  func looked(at stream: Stream, _ finding: Finding?) {
+    guard let finding else {
+      perform(stream.reader.foundAbsent(), on: stream)
+      return placeWaiting(of: stream)
+    }
+    stream.isLookFailing = false
+    if finding.identity != stream.identity { begin(stream, finding) }
+    stream.highestSeen = finding.highestID
+    stream.throttleMs = finding.throttleMs
+    perform(stream.reader.found(hasNews: finding.highestID > stream.log.tip), on: stream)
+    placeWaiting(of: stream)
+  }
+
+  /// The stream is seen for the first time, or is another than before.
+  private func begin(_ stream: Stream, _ finding: Finding) {
+    if stream.identity == 0 && !stream.reader.isKnown {
+      stream.log = StreamLog(tip: finding.tip, epoch: finding.epoch)
+    } else {
+      restart(stream, finding)
+    }
+    stream.identity = finding.identity
+  }
+
+  /// Whatever is in the new stream is new to those who are connected.
+  private func restart(_ stream: Stream, _ finding: Finding) {
+    let wasThere = stream.identity != 0
+    let lastSeen = stream.log.tip
+    for connection in stream.live.members {
+      guard writer.detachBegunFrame(of: connection) else { continue }
+      connection.pointee.position = 0
+      if wasThere {
+        writer.statistics.resets += 1
+        let gap = ControlFrames.gap(lastSeen: lastSeen, oldest: nil, reason: "reset")
+        writer.sendOwn(gap, to: connection)
+      }
+    }
+    for connection in stream.waiting.members { dropPage(of: connection) }
+    stream.log = StreamLog(tip: 0, epoch: finding.epoch)
+    stream.pass.mustRepeat = stream.pass.isQueued
+  }
+
+  /// Whoever has a page goes on by itself.
+  func placeWaiting(of stream: Stream) {
+    for connection in stream.waiting.members
+    where writer.backlog(of: connection)?.page == nil { queueTurn(connection) }
+  }
+
+  func readEnded(of stream: Stream, isShort: Bool) {
+    perform(stream.reader.pageRead(isShort: isShort), on: stream)
+    if !stream.waiting.isEmpty { placeWaiting(of: stream) }
+  }
+
+  func questionFailed(of stream: Stream, _ failure: QueryFailure, page: Int64?) {
+    if let page {
+      stream.requestedPages.remove(page)
+    } else if failure.isAbsence && stream.reader.isReading {
+      return perform(stream.reader.vanished(), on: stream)
+    } else {
+      stream.reader.failed()
+    }
+    if case .refused(let sqlState, let message) = failure {
+      refused(stream, sqlState: sqlState, message: message)
+    }
+  }
+
+  /// The next safety look tries again; what is wrong is said once, not each time.
+  private func refused(_ stream: Stream, sqlState: String, message: String) {
+    if !stream.isLookFailing {
+      logger.error(
+        "postgres refuses to read a stream",
+        metadata: [
+          "stream": "\(String(decoding: stream.storageName, as: UTF8.self))",
+          "sqlstate": "\(sqlState)", "reason": "\(message)",
+        ])
+    }
+    stream.isLookFailing = true
+    placeWaiting(of: stream)
+  }
+}

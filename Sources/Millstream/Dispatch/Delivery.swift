@@ -1,0 +1,72 @@
+/// What comes into the logs, and what goes out of them at the other end.
+extension Dispatcher {
+  /// A wake-up, or the data itself, came for a stream.
+  func wake(_ stream: Stream) {
+    perform(stream.reader.woken(), on: stream)
+    awaitThrottle(of: stream)
+  }
+
+  /// A message that came with its notification.
+  func deliver(_ message: Message, to stream: Stream, epoch: UInt32?) {
+    guard let id = message.id else {
+      // Nobody can have it later, and keeping it for those who cannot follow has no bound.
+      if isCrowded(stream) {
+        writer.statistics.droppedEphemerals += 1
+      } else {
+        append(message, to: stream)
+      }
+      return
+    }
+    let isNext = stream.reader.isKnown && id == stream.log.tip + 1 && epoch == stream.log.epoch
+    if isNext && !stream.reader.isBusy && !isCrowded(stream) {
+      append(message, to: stream)
+    } else if id > stream.log.tip || epoch != stream.log.epoch {
+      wake(stream)
+    }
+  }
+
+  func append(_ message: Message, to stream: Stream) {
+    stream.log.append(message)
+    writer.statistics.messages += 1
+    fanOut.enqueue(stream)
+  }
+
+  func take(_ message: Message, of stream: Stream) -> Bool {
+    if isCrowded(stream) { return false }
+    if let id = message.id, id > stream.log.tip { append(message, to: stream) }
+    return true
+  }
+
+  func isCrowded(_ stream: Stream) -> Bool {
+    stream.pass.isQueued && stream.log.byteCount > 2 * limits.logBytes
+  }
+
+  /// Everyone has what the log holds: its front can go, and what waits in the store can come.
+  func passEnded(_ stream: Stream) {
+    trim(stream)
+    guard stream.isReadPostponed else { return }
+    stream.isReadPostponed = false
+    dirty.append(stream)
+  }
+
+  private func trim(_ stream: Stream) {
+    guard let start = stream.log.startIfTrimmed(toBytes: limits.logBytes) else { return }
+    writer.blocked.forEach { connection in
+      guard connection.pointee.phase == .live, connection.pointee.position < start,
+        connection.pointee.stream?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque()
+      else { return }
+      moveOutOfLog(connection, stream)
+    }
+    stream.log.trim(toBytes: limits.logBytes)
+  }
+
+  /// What a slow client stands in goes: it keeps the rest of its frame and reads on from the store.
+  private func moveOutOfLog(_ connection: ConnectionRef, _ stream: Stream) {
+    guard writer.detachBegunFrame(of: connection) else { return }
+    let backlog = writer.ensureBacklog(of: connection)
+    backlog.cursor = stream.log.idBefore(connection.pointee.position)
+    backlog.joinedAt = 0
+    stream.fallBehind(connection)
+    queueTurn(connection)
+  }
+}

@@ -1,0 +1,114 @@
+/// Where a connection goes on: in the log, in a page, or after another look at the store.
+extension Dispatcher {
+  /// Takes in a connection that has to be opened.
+  func subscribe(_ connection: ConnectionRef, to stream: Stream) {
+    stream.join(connection)
+    stream.emptySinceMs = nil
+    if !stream.reader.isKnown { perform(stream.reader.lookWanted(), on: stream) }
+    queueTurn(connection)
+  }
+
+  func leave(_ connection: ConnectionRef) {
+    logger.debug(
+      "connection ended",
+      metadata: [
+        "connection": "\(connection.pointee.id)", "reason": "\(connection.pointee.closeReason)",
+      ])
+    guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
+    stream.leave(connection)
+    if stream.subscriberCount == 0 && stream.emptySinceMs == nil {
+      stream.emptySinceMs = writer.clock.monotonicMs
+      empty.append(stream)
+    }
+  }
+
+  func queueTurn(_ connection: ConnectionRef) {
+    turns.append(connection)
+  }
+
+  /// Comes by some of those whose turn it is.
+  func runTurns() {
+    for _ in 0..<limits.turnsInSlice {
+      guard let connection = turns.next(in: writer.table) else { return }
+      switch connection.pointee.phase {
+      case .opening, .catchingUp: place(connection)
+      case .free, .live, .closing: break
+      }
+    }
+  }
+
+  /// Decides where a connection goes on: in the log, in a page, or after another look at the store.
+  func place(_ connection: ConnectionRef) {
+    guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
+    let backlog = writer.ensureBacklog(of: connection)
+    if connection.pointee.phase == .opening {
+      guard isUnderstood(stream) && isHeard(stream) else { return }
+      open(connection, backlog, stream)
+      guard connection.pointee.phase == .catchingUp else { return }
+    }
+    guard stream.reader.isKnown else { return }
+    if backlog.page != nil { return writer.pump(connection) }
+    if backlog.cursor == Backlog.fromNowOn { backlog.cursor = stream.log.tip }
+    if isFromElsewhere(backlog, stream) { return questionCursor(connection, backlog, stream) }
+    if let position = stream.log.position(afterID: min(backlog.cursor, stream.log.tip)) {
+      backlog.joinedAt = position < stream.log.end ? stream.log.end : 0
+      stream.goLive(connection, at: position)
+      writer.pump(connection)
+    } else {
+      seekPage(stream)
+    }
+  }
+
+  /// Whether it is known where the stream is; where nobody can say, nobody waits for it.
+  private func isUnderstood(_ stream: Stream) -> Bool {
+    let isAnswerExpected = stores[stream.store]?.reads.isExpected == true
+    return stream.reader.isKnown || stream.isLookFailing || !isAnswerExpected
+  }
+
+  /// Whoever was told that it is connected hears what is sent after that, stored or not.
+  private func isHeard(_ stream: Stream) -> Bool {
+    listener.isListening(to: stream.channels) || !listener.session.isExpected
+  }
+
+  private func open(_ connection: ConnectionRef, _ backlog: Backlog, _ stream: Stream) {
+    guard let opening = backlog.opening else { return }
+    backlog.opening = nil
+    var since: Int64 = 0
+    switch opening.cursor {
+    case .none, .invalid:
+      backlog.cursor = stream.reader.isKnown ? stream.log.tip : Backlog.fromNowOn
+      since = stream.reader.isKnown ? stream.log.tip : 0
+    case .after(let id, let epoch):
+      backlog.cursor = id
+      backlog.cursorEpoch = epoch
+      since = id
+    }
+    connection.pointee.phase = .catchingUp
+    let frames = ControlFrames.opening(
+      retryMs: opening.retryMs, since: since, name: opening.name, connection: connection.pointee.id)
+    writer.sendOwn(opening.head + frames, to: connection)
+  }
+
+  private func isFromElsewhere(_ backlog: Backlog, _ stream: Stream) -> Bool {
+    if let epoch = backlog.cursorEpoch, let own = stream.log.epoch, epoch != own { return true }
+    return backlog.cursor > max(stream.highestSeen, stream.log.tip)
+  }
+
+  /// The cursor is above all that exists, or of an earlier stream. What we know may be older than
+  /// what the client has, so the store is asked once before the client is told.
+  private func questionCursor(
+    _ connection: ConnectionRef, _ backlog: Backlog, _ stream: Stream
+  ) {
+    if !backlog.wasQuestioned {
+      backlog.wasQuestioned = true
+      return perform(stream.reader.lookWanted(), on: stream)
+    }
+    guard !stream.reader.isBusy else { return }
+    writer.statistics.resets += 1
+    writer.sendOwn(
+      ControlFrames.gap(lastSeen: backlog.cursor, oldest: nil, reason: "reset"), to: connection)
+    backlog.cursor = 0
+    backlog.cursorEpoch = nil
+    place(connection)
+  }
+}

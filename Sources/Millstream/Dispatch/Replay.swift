@@ -1,0 +1,64 @@
+/// Pages for those who are behind the log: as few as serve all who wait.
+extension Dispatcher {
+  func seekPage(_ stream: Stream) {
+    guard !stream.isInPageQueue else { return }
+    stream.isInPageQueue = true
+    pageSeekers.append(stream)
+  }
+
+  /// Asks for as few pages as serve all who wait: those whose cursors lie close share one.
+  func requestPages(for stream: Stream) {
+    stream.isInPageQueue = false
+    let cursors = stream.waiting.members.compactMap { connection -> Int64? in
+      guard connection.pointee.phase == .catchingUp, let backlog = writer.backlog(of: connection),
+        backlog.page == nil, backlog.cursor < stream.log.floor
+      else { return nil }
+      return backlog.cursor
+    }
+    var covered: Int64 = -1
+    for cursor in cursors.sorted() where cursor > covered {
+      let span = Int64(MessageStore.pageRows) - 1
+      let pending = stream.requestedPages.filter { $0 <= cursor && cursor - $0 <= span }.max()
+      if pending == nil {
+        stream.requestedPages.insert(cursor)
+        stores[stream.store]?.readPage(of: stream, after: cursor)
+      }
+      covered = (pending ?? cursor) + span
+    }
+  }
+
+  func took(_ page: Page, of stream: Stream) {
+    stream.requestedPages.remove(page.after)
+    writer.statistics.replayPages += 1
+    for connection in stream.waiting.members {
+      guard let backlog = writer.backlog(of: connection), backlog.page == nil,
+        connection.pointee.phase == .catchingUp, backlog.cursor >= page.after,
+        backlog.cursor < page.through
+      else { continue }
+      backlog.page = page.frames
+      backlog.pageThrough = page.through
+      backlog.pageOffset = page.frames.offset(afterID: backlog.cursor)
+      queueTurn(connection)
+    }
+    seekPage(stream)
+  }
+
+  func pageEnded(_ connection: ConnectionRef) {
+    guard let backlog = writer.backlog(of: connection) else { return }
+    backlog.page = nil
+    backlog.cursor = max(backlog.cursor, backlog.pageThrough)
+    place(connection)
+  }
+
+  /// Whoever was reading a page of the earlier stream is told, and gets all of the new one.
+  func dropPage(of connection: ConnectionRef) {
+    guard let backlog = writer.backlog(of: connection), backlog.page != nil,
+      writer.detachBegunFrame(of: connection)
+    else { return }
+    backlog.page = nil
+    writer.statistics.resets += 1
+    let gap = ControlFrames.gap(lastSeen: backlog.cursor, oldest: nil, reason: "reset")
+    backlog.cursor = 0
+    writer.sendOwn(gap, to: connection)
+  }
+}

@@ -1,0 +1,63 @@
+/// What time does to streams: looks that nothing asked for, and streams that nobody wants any more.
+extension Dispatcher {
+  /// Called by a timer, some ten times a second.
+  func tick(intervalMs: Int64) {
+    let nowMs = writer.clock.monotonicMs
+    checkThrottled(nowMs)
+    forgetEmpty(nowMs)
+    lookForSafety(intervalMs)
+    maintain(nowMs)
+  }
+
+  private func maintain(_ nowMs: Int64) {
+    guard nowMs >= nextMaintenanceMs else { return }
+    nextMaintenanceMs = nowMs + limits.maintenanceMs
+    for store in stores.values where store.reads.isReady { store.maintain() }
+  }
+
+  /// After a wake-up the trigger may keep silent for a time, and says nothing at its end.
+  func awaitThrottle(of stream: Stream) {
+    guard stream.throttleMs > 0, !stream.isAwaitingThrottle else { return }
+    stream.isAwaitingThrottle = true
+    throttled.append((writer.clock.monotonicMs + stream.throttleMs + 10, stream))
+  }
+
+  private func checkThrottled(_ nowMs: Int64) {
+    let due = throttled.filter { $0.dueMs <= nowMs }
+    if due.isEmpty { return }
+    throttled.removeAll { $0.dueMs <= nowMs }
+    for (_, stream) in due {
+      stream.isAwaitingThrottle = false
+      if stream.subscriberCount > 0 { perform(stream.reader.woken(), on: stream) }
+    }
+  }
+
+  private func forgetEmpty(_ nowMs: Int64) {
+    while let stream = empty.first {
+      let isDue = stream.emptySinceMs.map { nowMs - $0 >= limits.lingerMs } ?? true
+      guard isDue else { return }
+      empty.removeFirst()
+      // It has subscribers again, or a later entry; or it is busy and its turn comes again.
+      guard stream.emptySinceMs != nil else { continue }
+      if stream.reader.isBusy || stream.pass.isQueued {
+        empty.append(stream)
+        return
+      }
+      for channel in stream.channels { listener.remove(channel) }
+      registry.remove(stream)
+      stream.emptySinceMs = nil
+    }
+  }
+
+  /// A wake-up is a hint and never the truth: every stream is looked at now and then. Each tick takes
+  /// its share of the streams; what is less than one is carried over.
+  private func lookForSafety(_ intervalMs: Int64) {
+    guard limits.safetyPollMs > 0 else { return }
+    safetyShare += Int64(registry.streams.count) * intervalMs
+    let count = safetyShare / limits.safetyPollMs
+    safetyShare %= limits.safetyPollMs
+    for stream in registry.nextStreams(Int(count)) where stream.subscriberCount > 0 {
+      if !stream.reader.isBusy { perform(stream.reader.lookWanted(), on: stream) }
+    }
+  }
+}
