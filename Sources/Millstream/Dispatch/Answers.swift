@@ -6,7 +6,9 @@ extension Dispatcher: StoreReceiver {
       return placeWaiting(of: stream)
     }
     stream.isLookFailing = false
-    if finding.identity != stream.identity { begin(stream, finding) }
+    // No id was given out that we have: the stream was emptied and begun anew, or restored.
+    let wentBack = stream.reader.isKnown && finding.highestID < stream.log.tip
+    if finding.identity != stream.identity || wentBack { begin(stream, finding) }
     stream.highestSeen = finding.highestID
     stream.throttleMs = finding.throttleMs
     perform(stream.reader.found(hasNews: finding.highestID > stream.log.tip), on: stream)
@@ -23,22 +25,26 @@ extension Dispatcher: StoreReceiver {
     stream.identity = finding.identity
   }
 
-  /// Whatever is in the new stream is new to those who are connected.
+  /// Whatever is in the new stream is new to those who are connected. What was begun of the old one is
+  /// finished first; the old log has to be gone before anything else is sent.
   private func restart(_ stream: Stream, _ finding: Finding) {
     let wasThere = stream.identity != 0
     let lastSeen = stream.log.tip
-    for connection in stream.live.members {
-      guard writer.detachBegunFrame(of: connection) else { continue }
+    for connection in stream.live.members where writer.detachBegunFrame(of: connection) {
       connection.pointee.position = 0
-      if wasThere {
-        writer.statistics.resets += 1
-        let gap = ControlFrames.gap(lastSeen: lastSeen, oldest: nil, reason: "reset")
-        writer.sendOwn(gap, to: connection)
-      }
     }
-    for connection in stream.waiting.members { dropPage(of: connection) }
+    let readers = stream.waiting.members.filter { writer.backlog(of: $0)?.page != nil }
+    for connection in readers { dropPage(of: connection) }
     stream.log = StreamLog(tip: 0, epoch: finding.epoch)
     stream.pass.mustRepeat = stream.pass.isQueued
+    guard wasThere else { return }
+    for connection in stream.live.members + readers { tellOfReset(connection, lastSeen: lastSeen) }
+  }
+
+  private func tellOfReset(_ connection: ConnectionRef, lastSeen: Int64) {
+    writer.statistics.resets += 1
+    writer.sendOwn(
+      ControlFrames.gap(lastSeen: lastSeen, oldest: nil, reason: "reset"), to: connection)
   }
 
   /// Whoever has a page goes on by itself.

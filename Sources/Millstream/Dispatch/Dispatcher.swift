@@ -108,7 +108,12 @@ final class Dispatcher {
 
   /// The reading session is new: whatever is known is old.
   func readsReady() {
-    for stream in registry.streams { perform(stream.reader.lookWanted(), on: stream) }
+    looks = [:]
+    dirty = []
+    for stream in registry.streams {
+      stream.questionsLost()
+      perform(stream.reader.lookWanted(), on: stream)
+    }
   }
 
   /// A session broke, and with it what was asked; those who wait for their opening get it now.

@@ -50,15 +50,11 @@ extension Dispatcher {
     place(connection)
   }
 
-  /// Whoever was reading a page of the earlier stream is told, and gets all of the new one.
+  /// The page was of an earlier stream of the name: all of the new one is to come.
   func dropPage(of connection: ConnectionRef) {
-    guard let backlog = writer.backlog(of: connection), backlog.page != nil,
-      writer.detachBegunFrame(of: connection)
+    guard let backlog = writer.backlog(of: connection), writer.detachBegunFrame(of: connection)
     else { return }
     backlog.page = nil
-    writer.statistics.resets += 1
-    let gap = ControlFrames.gap(lastSeen: backlog.cursor, oldest: nil, reason: "reset")
     backlog.cursor = 0
-    writer.sendOwn(gap, to: connection)
   }
 }

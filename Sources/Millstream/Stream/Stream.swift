@@ -50,6 +50,13 @@ final class Stream {
 
   var subscriberCount: Int { live.count + waiting.count }
 
+  /// The session is another: whatever was asked on the old one will not be answered.
+  func questionsLost() {
+    reader.failed()
+    requestedPages = []
+    isReadPostponed = false
+  }
+
   /// Takes a connection in, as one of those who wait.
   func join(_ connection: ConnectionRef) {
     connection.pointee.stream = Unmanaged.passUnretained(self)
