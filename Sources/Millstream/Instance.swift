@@ -94,6 +94,9 @@ public final class Instance {
   private func connectParts() {
     parts.reads.events.ready = { [unowned self] in readsReady() }
     parts.reads.events.lost = { [unowned self] in parts.dispatcher.sessionLost() }
+    parts.heartbeat.openingIsOverdue = { [unowned self] in
+      parts.dispatcher.openingIsOverdue($0)
+    }
     parts.listener.lost = { [unowned self] in parts.dispatcher.sessionLost() }
     parts.listener.listening = { [unowned self] in parts.dispatcher.listening(on: $0) }
     parts.listener.notified = { [unowned self] in
@@ -170,6 +173,7 @@ public final class Instance {
   private func end() {
     state = .ended
     timer.stop()
+    phases?.stop()
     let waiting = completions
     completions = []
     for completion in waiting { completion() }

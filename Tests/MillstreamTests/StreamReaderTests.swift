@@ -52,13 +52,6 @@ import Testing
     #expect(reader.found(hasNews: true) == .read)
   }
 
-  @Test func streamThatVanishesUnderAReadIsLookedAt() {
-    var reader = following()
-    _ = reader.woken()
-    #expect(reader.vanished() == .look)
-    #expect(reader.foundAbsent() == .none)
-  }
-
   @Test func failureForgetsTheQuestionButNotWhatIsKnown() {
     var reader = following()
     _ = reader.woken()

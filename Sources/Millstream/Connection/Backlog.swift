@@ -8,8 +8,13 @@ final class Backlog {
   var cursor: Int64
   /// The epoch that the cursor was given in, if the client said.
   var cursorEpoch: UInt32?
-  /// Whether the store was asked again because of a cursor that it does not know.
-  var wasQuestioned = false
+  /// How many looks at the stream had been answered when its cursor was found to be unknown; what a
+  /// later look says of it is final.
+  var questionedAtLook: Int?
+  /// The cursor is one that we gave it on this connection, not one that it came with.
+  var hasReceived = false
+  /// It has waited long enough with its opening.
+  var mayNotWait = false
   /// The page that it reads, shared with all who read the same, and the offset that it is at.
   var page: Chunk?
   var pageOffset = 0

@@ -203,6 +203,7 @@ final class Writer {
 
   /// Whoever took nothing keeps its place in the queue, and with it the time since which it waits.
   func block(_ connection: ConnectionRef, hasMoved: Bool) {
+    guard connection.pointee.phase != .closing else { return }
     if connection.pointee.isBlocked && !hasMoved { return }
     blocked.remove(connection)
     blocked.append(connection, nowMs: clock.monotonicMs)

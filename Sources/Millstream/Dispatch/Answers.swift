@@ -2,12 +2,13 @@
 extension Dispatcher: StoreReceiver {
   func looked(at stream: Stream, _ finding: Finding?) {
     guard let finding else {
+      stream.looksAnswered += 1
       perform(stream.reader.foundAbsent(), on: stream)
       return placeWaiting(of: stream)
     }
     stream.isLookFailing = false
-    // No id was given out that we have: the stream was emptied and begun anew, or restored.
-    let wentBack = stream.reader.isKnown && finding.highestID < stream.log.tip
+    stream.looksAnswered += 1
+    let wentBack = stream.hasGoneBack(to: finding.highestID)
     if finding.identity != stream.identity || wentBack { begin(stream, finding) }
     stream.highestSeen = finding.highestID
     stream.throttleMs = finding.throttleMs
@@ -30,11 +31,16 @@ extension Dispatcher: StoreReceiver {
   private func restart(_ stream: Stream, _ finding: Finding) {
     let wasThere = stream.identity != 0
     let lastSeen = stream.log.tip
-    for connection in stream.live.members where writer.detachBegunFrame(of: connection) {
+    for connection in stream.live.members where connection.pointee.phase == .live {
+      beginAnew(connection)
       connection.pointee.position = 0
     }
-    let readers = stream.waiting.members.filter { writer.backlog(of: $0)?.page != nil }
-    for connection in readers { dropPage(of: connection) }
+    // Whoever has come with a cursor and got nothing yet may have the cursor from the new stream.
+    let readers = stream.waiting.members.filter {
+      $0.pointee.phase == .catchingUp && writer.backlog(of: $0)?.hasReceived == true
+    }
+    for connection in readers { beginAnew(connection) }
+    stream.requestedPages = []
     stream.log = StreamLog(tip: 0, epoch: finding.epoch)
     stream.pass.mustRepeat = stream.pass.isQueued
     guard wasThere else { return }
@@ -59,29 +65,26 @@ extension Dispatcher: StoreReceiver {
   }
 
   func questionFailed(of stream: Stream, _ failure: QueryFailure, page: Int64?) {
-    if let page {
-      stream.requestedPages.remove(page)
-    } else if failure.isAbsence && stream.reader.isReading {
-      return perform(stream.reader.vanished(), on: stream)
-    } else {
-      stream.reader.failed()
-    }
-    if case .refused(let sqlState, let message) = failure {
-      refused(stream, sqlState: sqlState, message: message)
-    }
+    if let page { stream.requestedPages.remove(page) } else { stream.reader.failed() }
+    guard case .refused(let sqlState, let message) = failure else { return }
+    // A table that is gone is no fault: the next look says whether the stream still exists.
+    if !failure.isAbsence { logRefusal(of: stream, sqlState: sqlState, message: message) }
+    stream.isLookFailing = true
+    placeWaiting(of: stream)
+  }
+
+  func lookWanted(at stream: Stream) {
+    perform(stream.reader.lookWanted(), on: stream)
   }
 
   /// The next safety look tries again; what is wrong is said once, not each time.
-  private func refused(_ stream: Stream, sqlState: String, message: String) {
-    if !stream.isLookFailing {
-      logger.error(
-        "postgres refuses to read a stream",
-        metadata: [
-          "stream": "\(String(decoding: stream.storageName, as: UTF8.self))",
-          "sqlstate": "\(sqlState)", "reason": "\(message)",
-        ])
-    }
-    stream.isLookFailing = true
-    placeWaiting(of: stream)
+  private func logRefusal(of stream: Stream, sqlState: String, message: String) {
+    guard !stream.isLookFailing else { return }
+    logger.error(
+      "postgres refuses to read a stream",
+      metadata: [
+        "stream": "\(String(decoding: stream.storageName, as: UTF8.self))",
+        "sqlstate": "\(sqlState)", "reason": "\(message)",
+      ])
   }
 }

@@ -64,7 +64,8 @@ extension Dispatcher {
   private func moveOutOfLog(_ connection: ConnectionRef, _ stream: Stream) {
     guard writer.detachBegunFrame(of: connection) else { return }
     let backlog = writer.ensureBacklog(of: connection)
-    backlog.cursor = stream.log.idBefore(connection.pointee.position)
+    backlog.cursor = max(backlog.cursor, stream.log.idBefore(connection.pointee.position))
+    backlog.hasReceived = true
     backlog.joinedAt = 0
     stream.fallBehind(connection)
     queueTurn(connection)

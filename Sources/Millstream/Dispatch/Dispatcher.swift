@@ -32,7 +32,7 @@ final class Dispatcher {
   var pageSeekers: [Stream] = []
   var turns = TurnQueue()
   var throttled: [(dueMs: Int64, stream: Stream)] = []
-  var empty: [Stream] = []
+  var empty: [(sinceMs: Int64, stream: Stream)] = []
   private var isStopped = false
   var nextMaintenanceMs: Int64 = 0
   /// Parts of a stream that are due for a look, in milliseconds of the safety interval.
@@ -66,7 +66,11 @@ final class Dispatcher {
     listener.flush()
     fanOut.runSlice()
     writer.reap { [unowned self] in leave($0) }
-    return fanOut.hasMore || turns.hasMore || writer.hasClosed
+    return hasQuestions || fanOut.hasMore || turns.hasMore || writer.hasClosed
+  }
+
+  private var hasQuestions: Bool {
+    !isStopped && !(looks.isEmpty && dirty.isEmpty && pageSeekers.isEmpty)
   }
 
   private func sendQuestions() {

@@ -84,7 +84,10 @@ final class FanOut {
     while next < limit && sends < budget {
       let connection = members[next]
       next += 1
-      if connection.pointee.position == end || connection.pointee.isBlocked { continue }
+      // One that was closed stays in the list until the loop reaps.
+      guard connection.pointee.phase == .live, connection.pointee.position != end,
+        !connection.pointee.isBlocked
+      else { continue }
       sends += 1
       if connection.pointee.position != shared.position {
         shared = SharedRun(of: stream.log, at: connection.pointee.position)

@@ -2,13 +2,14 @@
 /// write deadline.
 final class Farewell {
   private let writer: Writer
-  private let deadlineMs: Int64
+  /// When whoever is left is let go without having taken everything.
+  private let endMs: Int64
   private var nextSlot = 0
   private static let sliceSlots = 256
 
   init(writer: Writer, deadlineMs: Int64) {
     self.writer = writer
-    self.deadlineMs = deadlineMs
+    endMs = writer.clock.monotonicMs + deadlineMs
   }
 
   /// Whether connections are left that were not told yet.
@@ -40,15 +41,12 @@ final class Farewell {
     writer.close(connection, .shutdown)
   }
 
-  /// Closes those who have taken everything by now, or have had their time.
+  /// Closes those who have taken everything by now; at the end of the time, everybody.
   func check() {
-    for connection in writer.blocked.overdue(
-      nowMs: writer.clock.monotonicMs, deadlineMs: deadlineMs)
-    {
-      writer.close(connection, .writeDeadline)
-    }
+    let isOver = writer.clock.monotonicMs >= endMs
     for slot in 0..<nextSlot {
       guard let connection = writer.table.connection(slot) else { continue }
+      if isOver && connection.pointee.isBlocked { writer.close(connection, .writeDeadline) }
       if connection.pointee.phase != .closing { closeIfDone(connection) }
     }
   }

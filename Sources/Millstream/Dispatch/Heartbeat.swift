@@ -6,6 +6,10 @@ final class Heartbeat {
   /// The length of a step of the sweep.
   static let tickMs: Int64 = 50
 
+  /// A connection has waited for its opening for longer than `longestOpeningSeconds`.
+  var openingIsOverdue: (ConnectionRef) -> Void = { _ in }
+  static let longestOpeningSeconds: UInt32 = 5
+
   private let writer: Writer
   private let intervalMs: Int64
   private let idleTimeoutMs: Int64
@@ -66,7 +70,12 @@ final class Heartbeat {
     _ connection: ConnectionRef, _ comment: UnsafeRawBufferPointer, _ nowMs: Int64
   ) {
     switch connection.pointee.phase {
-    case .free, .opening, .closing: return
+    case .free, .closing: return
+    case .opening:
+      if silentSeconds(connection, nowMs) > Heartbeat.longestOpeningSeconds {
+        openingIsOverdue(connection)
+      }
+      return
     case .catchingUp, .live: break
     }
     if isIdle(connection, nowMs) { return writer.close(connection, .idle) }
@@ -77,8 +86,10 @@ final class Heartbeat {
   /// that second's end.
   private func isIdle(_ connection: ConnectionRef, _ nowMs: Int64) -> Bool {
     guard idleTimeoutMs > 0 else { return false }
-    let now = UInt32(truncatingIfNeeded: nowMs / 1000)
-    let silentSeconds = Int64(now &- connection.pointee.lastDeliverySeconds) - 1
-    return silentSeconds * 1000 >= idleTimeoutMs
+    return (Int64(silentSeconds(connection, nowMs)) - 1) * 1000 >= idleTimeoutMs
+  }
+
+  private func silentSeconds(_ connection: ConnectionRef, _ nowMs: Int64) -> UInt32 {
+    UInt32(truncatingIfNeeded: nowMs / 1000) &- connection.pointee.lastDeliverySeconds
   }
 }

@@ -17,9 +17,16 @@ extension Dispatcher {
     guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
     stream.leave(connection)
     if stream.subscriberCount == 0 && stream.emptySinceMs == nil {
-      stream.emptySinceMs = writer.clock.monotonicMs
-      empty.append(stream)
+      let nowMs = writer.clock.monotonicMs
+      stream.emptySinceMs = nowMs
+      empty.append((nowMs, stream))
     }
+  }
+
+  /// A connection has waited long for its opening: it gets it, whatever is not known yet.
+  func openingIsOverdue(_ connection: ConnectionRef) {
+    writer.ensureBacklog(of: connection).mayNotWait = true
+    queueTurn(connection)
   }
 
   func queueTurn(_ connection: ConnectionRef) {
@@ -42,7 +49,7 @@ extension Dispatcher {
     guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
     let backlog = writer.ensureBacklog(of: connection)
     if connection.pointee.phase == .opening {
-      guard isUnderstood(stream) && isHeard(stream) else { return }
+      guard backlog.mayNotWait || (isUnderstood(stream) && isHeard(stream)) else { return }
       open(connection, backlog, stream)
       guard connection.pointee.phase == .catchingUp else { return }
     }
@@ -89,7 +96,7 @@ extension Dispatcher {
     writer.sendOwn(opening.head + frames, to: connection)
   }
 
-  private func isFromElsewhere(_ backlog: Backlog, _ stream: Stream) -> Bool {
+  func isFromElsewhere(_ backlog: Backlog, _ stream: Stream) -> Bool {
     if let epoch = backlog.cursorEpoch, let own = stream.log.epoch, epoch != own { return true }
     return backlog.cursor > max(stream.highestSeen, stream.log.tip)
   }
@@ -99,16 +106,18 @@ extension Dispatcher {
   private func questionCursor(
     _ connection: ConnectionRef, _ backlog: Backlog, _ stream: Stream
   ) {
-    if !backlog.wasQuestioned {
-      backlog.wasQuestioned = true
+    let askedAt = backlog.questionedAtLook ?? stream.looksAnswered
+    backlog.questionedAtLook = askedAt
+    guard !stream.reader.isBusy else { return }
+    guard stream.looksAnswered > askedAt else {
       return perform(stream.reader.lookWanted(), on: stream)
     }
-    guard !stream.reader.isBusy else { return }
     writer.statistics.resets += 1
     writer.sendOwn(
       ControlFrames.gap(lastSeen: backlog.cursor, oldest: nil, reason: "reset"), to: connection)
     backlog.cursor = 0
     backlog.cursorEpoch = nil
+    guard connection.pointee.phase == .catchingUp else { return }
     place(connection)
   }
 }

@@ -1,7 +1,8 @@
 /// Pages for those who are behind the log: as few as serve all who wait.
 extension Dispatcher {
   func seekPage(_ stream: Stream) {
-    guard !stream.isInPageQueue else { return }
+    // Where the store refuses to read, the next safety look finds out whether it still does.
+    guard !stream.isInPageQueue, !stream.isLookFailing, !stream.reader.isAbsent else { return }
     stream.isInPageQueue = true
     pageSeekers.append(stream)
   }
@@ -11,7 +12,7 @@ extension Dispatcher {
     stream.isInPageQueue = false
     let cursors = stream.waiting.members.compactMap { connection -> Int64? in
       guard connection.pointee.phase == .catchingUp, let backlog = writer.backlog(of: connection),
-        backlog.page == nil, backlog.cursor < stream.log.floor
+        backlog.page == nil, backlog.cursor < stream.log.floor, !isFromElsewhere(backlog, stream)
       else { return nil }
       return backlog.cursor
     }
@@ -33,8 +34,9 @@ extension Dispatcher {
     for connection in stream.waiting.members {
       guard let backlog = writer.backlog(of: connection), backlog.page == nil,
         connection.pointee.phase == .catchingUp, backlog.cursor >= page.after,
-        backlog.cursor < page.through
+        backlog.cursor < page.through, !isFromElsewhere(backlog, stream)
       else { continue }
+      backlog.hasReceived = true
       backlog.page = page.frames
       backlog.pageThrough = page.through
       backlog.pageOffset = page.frames.offset(afterID: backlog.cursor)
@@ -50,11 +52,13 @@ extension Dispatcher {
     place(connection)
   }
 
-  /// The page was of an earlier stream of the name: all of the new one is to come.
-  func dropPage(of connection: ConnectionRef) {
-    guard let backlog = writer.backlog(of: connection), writer.detachBegunFrame(of: connection)
+  /// What it has read was of an earlier stream of the name: all of the new one is to come.
+  func beginAnew(_ connection: ConnectionRef) {
+    guard writer.detachBegunFrame(of: connection), let backlog = writer.backlog(of: connection)
     else { return }
     backlog.page = nil
     backlog.cursor = 0
+    backlog.cursorEpoch = nil
+    backlog.joinedAt = 0
   }
 }

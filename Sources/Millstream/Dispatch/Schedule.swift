@@ -33,20 +33,23 @@ extension Dispatcher {
   }
 
   private func forgetEmpty(_ nowMs: Int64) {
-    while let stream = empty.first {
-      let isDue = stream.emptySinceMs.map { nowMs - $0 >= limits.lingerMs } ?? true
-      guard isDue else { return }
+    while let entry = empty.first, nowMs - entry.sinceMs >= limits.lingerMs {
       empty.removeFirst()
-      // It has subscribers again, or a later entry; or it is busy and its turn comes again.
-      guard stream.emptySinceMs != nil else { continue }
-      if stream.reader.isBusy || stream.pass.isQueued {
-        empty.append(stream)
-        return
+      // It has had subscribers since: then there is a later entry, or will be one.
+      guard entry.stream.emptySinceMs == entry.sinceMs else { continue }
+      if entry.stream.reader.isBusy || entry.stream.pass.isQueued {
+        entry.stream.emptySinceMs = nowMs
+        empty.append((nowMs, entry.stream))
+      } else {
+        forget(entry.stream)
       }
-      for channel in stream.channels { listener.remove(channel) }
-      registry.remove(stream)
-      stream.emptySinceMs = nil
     }
+  }
+
+  private func forget(_ stream: Stream) {
+    for channel in stream.channels { listener.remove(channel) }
+    registry.remove(stream)
+    stream.emptySinceMs = nil
   }
 
   /// A wake-up is a hint and never the truth: every stream is looked at now and then. Each tick takes

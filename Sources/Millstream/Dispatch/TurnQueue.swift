@@ -26,10 +26,15 @@ struct TurnQueue {
       guard let connection = table.connection(Int(turn.slot)), connection.pointee.id == turn.id
       else { continue }
       connection.pointee.hasTurn = false
+      if head >= 1024 { dropServed() }
       return connection
     }
-    turns.removeAll(keepingCapacity: turns.count < 1024)
-    head = 0
+    dropServed()
     return nil
+  }
+
+  private mutating func dropServed() {
+    turns.removeFirst(head)
+    head = 0
   }
 }

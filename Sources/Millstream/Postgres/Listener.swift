@@ -34,13 +34,13 @@ final class Listener {
 
   func add(_ channel: String) {
     wanted[channel, default: 0] += 1
-    if wanted[channel] == 1 { added.append(channel) }
+    if wanted[channel] == 1 && session.isReady { added.append(channel) }
   }
 
   func remove(_ channel: String) {
     guard let count = wanted[channel] else { return }
     wanted[channel] = count > 1 ? count - 1 : nil
-    if count == 1 { removed.append(channel) }
+    if count == 1 && session.isReady { removed.append(channel) }
   }
 
   /// Sends what has changed since the last call.
@@ -77,12 +77,15 @@ final class Listener {
     for channel in listen {
       session.submit(Query(sql: "LISTEN \(Listener.quoted(channel))"), moreFollow: true)
     }
-    session.submit(
-      ListenEnd { [unowned self] in
+    heard.subtract(unlisten)
+    let end = ListenEnd(
+      reached: { [unowned self] in
         heard.formUnion(listen)
-        heard.subtract(unlisten)
         listening(listen)
-      })
+      },
+      // Without its channels the session is of no use: a new one tries all of them again.
+      refused: { [unowned self] in session.fail("LISTEN was refused: \($0)") })
+    session.submit(end)
     session.flush()
   }
 
@@ -96,13 +99,19 @@ final class Listener {
 /// Ends a batch of LISTENs: when it is answered, they count.
 private final class ListenEnd: Query {
   private let reached: () -> Void
+  private let refused: (QueryFailure) -> Void
 
-  init(reached: @escaping () -> Void) {
+  init(reached: @escaping () -> Void, refused: @escaping (QueryFailure) -> Void) {
     self.reached = reached
+    self.refused = refused
     super.init(sql: "SELECT 1")
   }
 
   override func finished() {
     reached()
+  }
+
+  override func failed(_ failure: QueryFailure) {
+    if case .refused = failure { refused(failure) }
   }
 }

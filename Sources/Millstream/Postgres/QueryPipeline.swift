@@ -14,6 +14,7 @@ extension PostgresSession {
       connection, query.sql, Int32(values.count), nil, values, nil, nil, 0)
     if isSent == 1 && (moreFollow || PQpipelineSync(connection) == 1) {
       open.append(query)
+      if openQueries == 1 && machine.isReady { setDeadline() }
     } else {
       query.failed(.sessionLost)
     }
@@ -27,7 +28,6 @@ extension PostgresSession {
     case 1: watcher.watch(PQsocket(connection), for: [.readable, .writable])
     default: return fail(lastError)
     }
-    if machine.isReady { setDeadline() }
   }
 
   func socketReady(_ ready: IOEvents) {
@@ -40,33 +40,39 @@ extension PostgresSession {
   private func receive() {
     guard let connection else { return }
     guard PQconsumeInput(connection) == 1 else { return fail(lastError) }
-    takeResults(from: connection)
+    // Only an answer is a sign of life of what was asked.
+    let hasAnswered = takeResults(from: connection)
     takeNotifications()
-    if self.connection == connection && machine.isReady { setDeadline() }
+    if hasAnswered && self.connection == connection && machine.isReady { setDeadline() }
   }
 
   /// In pipeline mode a query's results end with a null, and a sync gives a result of its own.
-  private func takeResults(from connection: OpaquePointer) {
+  /// Returns whether there was any.
+  private func takeResults(from connection: OpaquePointer) -> Bool {
     var nulls = 0
+    var hasTaken = false
     while self.connection == connection, PQisBusy(connection) == 0 {
       guard let result = PQgetResult(connection) else {
         nulls += 1
-        if nulls > 1 { return }
+        if nulls > 1 { return hasTaken }
         continue
       }
       nulls = 0
+      hasTaken = true
       take(result)
       PQclear(result)
     }
+    return hasTaken
   }
 
   private func take(_ result: OpaquePointer) {
     let status = PQresultStatus(result)
     if status == PGRES_PIPELINE_SYNC { return }
+    guard openQueries > 0 else { return fail("an answer that nobody asked for") }
     let query = open[openHead]
     openHead += 1
-    if openHead == open.count {
-      open.removeAll(keepingCapacity: openHead < 64)
+    if openHead == open.count || openHead >= 1024 {
+      open.removeFirst(openHead)
       openHead = 0
     }
     switch status {

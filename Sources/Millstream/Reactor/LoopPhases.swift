@@ -24,9 +24,14 @@ final class LoopPhases {
     ev_prepare_start(loop.raw, prepare)
   }
 
-  deinit {
+  /// Nothing more is done, and the loop is kept from nothing.
+  func stop() {
     ev_prepare_stop(loop.raw, prepare)
     ev_idle_stop(loop.raw, idle)
+  }
+
+  deinit {
+    stop()
     prepare.deallocate()
     idle.deallocate()
   }

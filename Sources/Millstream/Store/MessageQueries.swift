@@ -3,7 +3,9 @@ import CLibPQ
 extension Message {
   /// From a row of the columns `id, data, event, visible_to, exclude`.
   fileprivate init?(_ row: Row) {
-    guard let id = row.integer(0), let data = row.bytes(1) else { return nil }
+    guard let id = row.integer(0) else { return nil }
+    // A row without a message is an empty message: what follows it must not wait for ever.
+    let data = row.bytes(1) ?? UnsafeRawBufferPointer(start: nil, count: 0)
     self.init(
       id: id, data: data, event: row.bytes(2), visibleTo: row.bytes(3), exclude: row.bytes(4))
   }
@@ -23,6 +25,7 @@ final class LogQuery: Query {
   override func takeRows(of result: OpaquePointer) {
     let count = PQntuples(result)
     var wasCut = false
+    guard stream.isOfRead(result) else { return store.foundAnother(than: stream) }
     for index in 0..<count {
       guard let message = Message(Row(result, index)) else { continue }
       wasCut = store.receiver?.take(message, of: stream) == false
@@ -44,6 +47,8 @@ final class PageQuery: Query {
   private let after: Int64
   /// What was known to exist when the page was asked for: a short page reaches up to here.
   private let knownTip: Int64
+  /// The incarnation of the stream that was asked for.
+  private let identity: Int64
 
   init(
     store: MessageStore, stream: Stream, after: Int64,
@@ -53,10 +58,16 @@ final class PageQuery: Query {
     self.stream = stream
     self.after = after
     knownTip = stream.log.tip
+    identity = stream.identity
     super.init(sql: query.sql, parameters: query.parameters)
   }
 
   override func takeRows(of result: OpaquePointer) {
+    guard identity == stream.identity else { return }
+    guard stream.isOfRead(result) else {
+      stream.requestedPages.remove(after)
+      return store.foundAnother(than: stream)
+    }
     let epoch = stream.log.epoch
     let rowCount = PQntuples(result)
     let (taken, byteCount) = fittingRows(of: result, epoch: epoch)
@@ -87,6 +98,17 @@ final class PageQuery: Query {
   }
 
   override func failed(_ failure: QueryFailure) {
+    guard identity == stream.identity else { return }
     store.receiver?.questionFailed(of: stream, failure, page: after)
+  }
+}
+
+extension Stream {
+  /// Whether the rows are of the stream that the log is of: a store that has epochs gives them along.
+  fileprivate func isOfRead(_ result: OpaquePointer) -> Bool {
+    guard PQnfields(result) > 5, PQntuples(result) > 0,
+      let epoch = Row(result, 0).integer(5)
+    else { return true }
+    return log.epoch == UInt32(truncatingIfNeeded: epoch)
   }
 }

@@ -1,5 +1,8 @@
 /// What a store says of a stream that was looked at.
 struct Finding {
+  /// The highest id where the store does not say: any id may exist.
+  static let unknownID = Int64.max
+
   /// Tells this incarnation of the stream from others; never 0.
   var identity: Int64
   /// No id above this one exists.
@@ -22,6 +25,8 @@ protocol StoreReceiver: AnyObject {
   func readEnded(of stream: Stream, isShort: Bool)
   /// A page for those who are behind.
   func took(_ page: Page, of stream: Stream)
+  /// What is known of a stream is not true any more.
+  func lookWanted(at stream: Stream)
   /// A look or a read was not answered, and will not be.
   func questionFailed(of stream: Stream, _ failure: QueryFailure, page: Int64?)
 }
@@ -72,13 +77,34 @@ class MessageStore {
   /// Reads what is above the log's tip.
   func read(_ stream: Stream) {
     let query = messagesSQL(of: stream, after: stream.log.tip)
-    reads.submit(LogQuery(store: self, stream: stream, query))
+    submit(LogQuery(store: self, stream: stream, query))
   }
 
   /// Reads a page for those who are behind.
   func readPage(of stream: Stream, after: Int64) {
     let query = messagesSQL(of: stream, after: after)
-    reads.submit(PageQuery(store: self, stream: stream, after: after, query))
+    submit(PageQuery(store: self, stream: stream, after: after, query))
+  }
+
+  /// A read gave rows of another stream than the log is of: its rows count for nothing.
+  func foundAnother(than stream: Stream) {
+    receiver?.questionFailed(of: stream, .sessionLost, page: nil)
+    receiver?.lookWanted(at: stream)
+  }
+
+  /// What holds for one read alone. A pooler may lend the session to others, so nothing is set for
+  /// longer; a queue that somebody has locked does not keep the others waiting.
+  var settingsSQL: String {
+    """
+    SELECT pg_catalog.set_config('lock_timeout', '250ms', true),
+           pg_catalog.set_config('statement_timeout', '20s', true)
+    """
+  }
+
+  /// Puts a question into the pipeline, under our settings.
+  func submit(_ query: Query) {
+    reads.submit(Query(sql: settingsSQL), moreFollow: true)
+    reads.submit(query)
   }
 
   /// Names as a Postgres array literal.

@@ -15,12 +15,12 @@ package enum NativeSchema {
   /// than 64 messages into the stream, of which `i` is the last. Without `i`: not stored.
   package static let channel = "millstream"
 
-  /// Settings for the session that reads, where the pooler allows them. The statements are prepared
-  /// once and planned for tables that may be empty then: they must not turn into scans later. One
-  /// statement, so that it can go through a pipeline.
+  /// Settings for a transaction that reads, as members of a SELECT. Where statements are prepared once
+  /// and planned for tables that are empty then, they must not turn into scans later.
   static let readerSettings = """
-    select set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
-      set_config('jit', 'off', false)
+    pg_catalog.set_config('enable_seqscan', 'off', true),
+      pg_catalog.set_config('enable_bitmapscan', 'off', true),
+      pg_catalog.set_config('jit', 'off', true)
     """
 
   /// Messages of many streams, at most `$3` of each, ordered by ordinal and id.

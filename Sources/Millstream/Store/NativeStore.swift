@@ -7,12 +7,10 @@ final class NativeStore: MessageStore {
   /// Whether the schema is there; retention is looked after where it is.
   private var isInstalled = false
 
-  override func sessionReady() {
-    reads.submit(Query(sql: NativeSchema.readerSettings))
-  }
+  override var settingsSQL: String { super.settingsSQL + ", " + NativeSchema.readerSettings }
 
   override func look(at streams: [Stream]) {
-    reads.submit(NativeLookQuery(streams: streams, store: self))
+    submit(NativeLookQuery(streams: streams, store: self))
   }
 
   override func maintain() {
@@ -24,7 +22,7 @@ final class NativeStore: MessageStore {
   }
 
   private static let messagesSQL = """
-    SELECT id, data, event, visible_to, exclude FROM (\(NativeSchema.readMessages)) AS messages
+    SELECT id, data, event, visible_to, exclude, epoch FROM (\(NativeSchema.readMessages)) AS messages
      ORDER BY id
     """
 

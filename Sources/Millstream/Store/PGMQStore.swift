@@ -18,14 +18,19 @@ final class PGMQStore: MessageStore {
       SELECT names.ordinal, tables.oid::bigint,
              CASE WHEN pg_catalog.has_sequence_privilege(ids.sequence, 'USAGE, SELECT')
                   THEN coalesce(pg_catalog.pg_sequence_last_value(ids.sequence::regclass), 0)
-                  ELSE 9223372036854775807 END,
+                  ELSE \(Finding.unknownID) END,
              \(throttle)
         FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS names(name, ordinal),
              pg_catalog.to_regclass('pgmq.' || pg_catalog.quote_ident('q_' || names.name))
-               AS tables(oid),
-             pg_catalog.pg_get_serial_sequence(tables.oid::regclass::text, 'msg_id')
+               AS tables(oid)
+        JOIN pg_catalog.pg_class AS classes
+          ON classes.oid = tables.oid AND classes.relkind IN ('r', 'p')
+        JOIN pg_catalog.pg_attribute AS columns
+          ON columns.attrelid = classes.oid AND columns.attname = 'msg_id'
+             AND NOT columns.attisdropped,
+             LATERAL (SELECT CASE WHEN columns.attnum > 0 THEN
+               pg_catalog.pg_get_serial_sequence(classes.oid::regclass::text, 'msg_id') END)
                AS ids(sequence)
-       WHERE tables.oid IS NOT NULL
       """
   }
 
@@ -39,7 +44,7 @@ final class PGMQStore: MessageStore {
 
   override func look(at streams: [Stream]) {
     let names = MessageStore.arrayLiteral(streams.map(\.storageName))
-    reads.submit(
+    submit(
       QueueLookQuery(
         sql: PGMQStore.lookSQL(hasThrottles: hasThrottles), names: names, streams: streams,
         store: self))
@@ -74,7 +79,7 @@ final class PGMQStore: MessageStore {
 
   /// For a stream that is seen for the first time: the highest id that can be seen.
   fileprivate func readTip(of stream: Stream, _ finding: Finding) {
-    reads.submit(TipQuery(store: self, stream: stream, finding: finding))
+    submit(TipQuery(store: self, stream: stream, finding: finding))
   }
 }
 

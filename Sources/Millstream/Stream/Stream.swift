@@ -20,6 +20,11 @@ final class Stream {
   var identity: Int64 = 0
   /// The highest id that may exist, as the store said when it was looked at last.
   var highestSeen: Int64 = 0
+  /// Whether the last look made the stream begin anew because its ids had gone back.
+  private var wasJustBehind = false
+  /// There are messages above the highest id that the store knows to have given out: somebody gives
+  /// out ids beside it, and what it knows says nothing.
+  private var hasForeignIDs = false
   /// For so long after a wake-up the store may keep silent about what is new.
   var throttleMs: Int64 = 0
   /// Whether it is in the dispatcher's list of those to be looked at again after the throttle.
@@ -36,6 +41,8 @@ final class Stream {
   var isInPageQueue = false
   /// New messages wait in the store until the pass under way has sent what is in the log.
   var isReadPostponed = false
+  /// How many times the store has said where it is.
+  var looksAnswered = 0
   /// The store refuses to say anything of it: nobody waits for that with their opening.
   var isLookFailing = false
   /// Its number in the registry's list.
@@ -49,6 +56,18 @@ final class Stream {
   }
 
   var subscriberCount: Int { live.count + waiting.count }
+
+  /// Whether no id as high as those that we have was given out: the stream was emptied and begun anew,
+  /// or restored. If that still holds when all was read again, there are foreign ids.
+  func hasGoneBack(to highestID: Int64) -> Bool {
+    guard reader.isKnown, highestID < log.tip else {
+      wasJustBehind = false
+      return false
+    }
+    if wasJustBehind { hasForeignIDs = true }
+    wasJustBehind = true
+    return !hasForeignIDs
+  }
 
   /// The session is another: whatever was asked on the old one will not be answered.
   func questionsLost() {

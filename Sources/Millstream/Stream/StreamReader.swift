@@ -38,7 +38,8 @@ struct StreamReader {
     }
   }
 
-  var isReading: Bool { if case .reading = phase { true } else { false } }
+  /// Whether the store has said that there is no such stream.
+  var isAbsent: Bool { if case .absent = phase { true } else { false } }
 
   /// A connection came whose place cannot be told without asking the store.
   mutating func lookWanted() -> Action {
@@ -77,12 +78,6 @@ struct StreamReader {
   mutating func pageRead(isShort: Bool) -> Action {
     phase = .following
     return !isShort || takeStale() ? startReading() : .none
-  }
-
-  /// The stream went away under a read.
-  mutating func vanished() -> Action {
-    phase = .following
-    return startLooking(wasFollowing: true)
   }
 
   /// The session broke, or the question failed: nothing that was asked will be answered.
