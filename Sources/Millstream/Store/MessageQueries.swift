@@ -15,24 +15,30 @@ extension Message {
 final class LogQuery: Query {
   private unowned let store: MessageStore
   private let stream: Stream
+  private let limit: Int
 
   init(store: MessageStore, stream: Stream, _ query: (sql: String, parameters: [String?])) {
     self.store = store
     self.stream = stream
+    limit = stream.readRows
     super.init(sql: query.sql, parameters: query.parameters)
   }
 
   override func takeRows(of result: OpaquePointer) {
-    let count = PQntuples(result)
-    var wasCut = false
     guard stream.isOfRead(result) else { return store.foundAnother(than: stream) }
+    let count = PQntuples(result)
+    let taken = take(result, count)
+    stream.adaptReads(taken: taken, wasCut: taken < count)
+    store.receiver?.readEnded(of: stream, isShort: taken == count && Int(count) < limit)
+  }
+
+  /// Returns how many rows were taken before no more could be.
+  private func take(_ result: OpaquePointer, _ count: Int32) -> Int {
     for index in 0..<count {
       guard let message = Message(Row(result, index)) else { continue }
-      wasCut = store.receiver?.take(message, of: stream) == false
-      if wasCut { break }
+      if store.receiver?.take(message, of: stream) == false { return Int(index) }
     }
-    let isShort = Int(count) < MessageStore.pageRows && !wasCut
-    store.receiver?.readEnded(of: stream, isShort: isShort)
+    return Int(count)
   }
 
   override func failed(_ failure: QueryFailure) {
@@ -45,6 +51,7 @@ final class PageQuery: Query {
   private unowned let store: MessageStore
   private let stream: Stream
   private let after: Int64
+  private let limit: Int
   /// What was known to exist when the page was asked for: a short page reaches up to here.
   private let knownTip: Int64
   /// The incarnation of the stream that was asked for.
@@ -56,6 +63,7 @@ final class PageQuery: Query {
   ) {
     self.store = store
     self.stream = stream
+    limit = stream.readRows
     self.after = after
     knownTip = stream.log.tip
     identity = stream.identity
@@ -78,7 +86,8 @@ final class PageQuery: Query {
       precondition(fits, "the page was made for these frames")
     }
     let last = frames.entries.last?.id ?? after
-    let isShort = Int(rowCount) < MessageStore.pageRows && taken == rowCount
+    stream.adaptReads(taken: Int(taken), wasCut: taken < rowCount)
+    let isShort = Int(rowCount) < limit && taken == rowCount
     let page = Page(after: after, through: isShort ? max(last, knownTip) : last, frames: frames)
     store.receiver?.took(page, of: stream)
   }

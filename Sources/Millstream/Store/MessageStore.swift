@@ -47,7 +47,7 @@ class MessageStore {
   let reads: PostgresSession
   weak var receiver: (any StoreReceiver)?
 
-  /// How many messages are asked for at once.
+  /// How many messages are asked for at once, at most.
   static let pageRows = 500
   /// How many bytes of frames a page holds at most, if it holds more than one.
   static let pageBytes = 256 * 1024
@@ -68,7 +68,7 @@ class MessageStore {
     preconditionFailure("a store says how to look")
   }
 
-  /// The query for the messages above `after`, in order, with the columns `id, data, event,
+  /// The query for the first `stream.readRows` messages above `after`, in order, with the columns `id, data, event,
   /// visible_to, exclude`.
   func messagesSQL(of stream: Stream, after: Int64) -> (sql: String, parameters: [String?]) {
     preconditionFailure("a store says how to read")

@@ -30,7 +30,7 @@ final class NativeStore: MessageStore {
     of stream: Stream, after: Int64
   ) -> (sql: String, parameters: [String?]) {
     let name = MessageStore.arrayLiteral([stream.storageName])
-    return (NativeStore.messagesSQL, [name, "{\(after)}", String(MessageStore.pageRows)])
+    return (NativeStore.messagesSQL, [name, "{\(after)}", String(stream.readRows)])
   }
 }
 

@@ -56,7 +56,7 @@ final class PGMQStore: MessageStore {
     of stream: Stream, after: Int64
   ) -> (sql: String, parameters: [String?]) {
     let name = String(decoding: stream.storageName, as: UTF8.self)
-    let limit = MessageStore.pageRows
+    let limit = stream.readRows
     let columns = """
       msg_id, CASE WHEN jsonb_typeof(message->'html') = 'string' THEN message->>'html'
                    ELSE message::text END,

@@ -25,6 +25,9 @@ final class Stream {
   /// There are messages above the highest id that the store knows to have given out: somebody gives
   /// out ids beside it, and what it knows says nothing.
   private var hasForeignIDs = false
+  /// How many rows are asked for at once: fewer where messages are so large that most would be read in
+  /// vain.
+  private(set) var readRows = MessageStore.pageRows
   /// For so long after a wake-up the store may keep silent about what is new.
   var throttleMs: Int64 = 0
   /// Whether it is in the dispatcher's list of those to be looked at again after the throttle.
@@ -67,6 +70,11 @@ final class Stream {
     if wasJustBehind { hasForeignIDs = true }
     wasJustBehind = true
     return !hasForeignIDs
+  }
+
+  /// A read gave `taken` messages; `wasCut`: there were more in it than could be taken.
+  func adaptReads(taken: Int, wasCut: Bool) {
+    readRows = wasCut ? max(taken, 1) : min(readRows * 2, MessageStore.pageRows)
   }
 
   /// The session is another: whatever was asked on the old one will not be answered.
