@@ -72,6 +72,24 @@ private let scriptedSend: SystemCalls.Send = { _, bytes, count, _ in
     #expect(connection.pointee.closeReason == .clientGone)
   }
 
+  @Test func closedConnectionIsLeftAloneUntilItIsReaped() {
+    let connection = join()
+    append(1...1)
+    script = [0]
+    fanOut.enqueue(stream)
+    fanOut.runSlice()
+    writer.close(connection, .writeDeadline)
+    append(2...2)
+    fanOut.enqueue(stream)
+    script = [0]
+    fanOut.runSlice()
+    writer.pump(connection)
+    #expect(taken.isEmpty)
+    #expect(writer.blocked.first == ConnectionTable.none)
+    writer.reap { stream.leave($0) }
+    #expect(writer.table.count == 0 && stream.subscriberCount == 0)
+  }
+
   @Test func ownBytesNeverCutAFrame() {
     let connection = join()
     append(1...2)
