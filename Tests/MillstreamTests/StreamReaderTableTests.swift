@@ -68,7 +68,10 @@ import Testing
       #expect(answer(&reader) != .none)
       #expect(reader.isBusy)
       let next = answers(in: .looking) + answers(in: .reading)
-      #expect(next.contains { answer in var copy = reader; return answer(&copy) == .none })
+      #expect(
+        next.contains { answer in
+          var copy = reader; return answer(&copy) == .none
+        })
     }
   }
 
