@@ -27,6 +27,8 @@ struct MemberList {
   }
 
   private mutating func move(from source: Int, to target: Int) {
+    // What stands at the end may have been moved already; its index is no longer this one.
+    if source == target { return }
     members[target] = members[source]
     members[target].pointee.memberIndex = UInt32(target)
   }

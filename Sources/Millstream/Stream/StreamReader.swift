@@ -53,8 +53,8 @@ struct StreamReader {
   /// A notification says that there may be something new.
   mutating func woken() -> Action {
     switch phase {
-    case .unknown: .none
-    case .absent: startLooking(wasFollowing: false)
+    // Unknown to whoever is subscribed: a look failed, and this is the time for another.
+    case .unknown, .absent: startLooking(wasFollowing: false)
     case .following: startReading()
     case .looking, .reading: markStale()
     }
