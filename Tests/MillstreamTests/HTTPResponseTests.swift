@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (HTTPResponse.notFound, 404), (.badCursor, 400), (.full, 503), (.stopping, 503),
+    (HTTPResponse.notFound, 404), (.badCursor, 400), (.full, 503), (.forbidden, 403), (.fault, 500),
     (.headTimeout, 408),
   ])
   func refusalsArePlainText(response: HTTPResponse, status: Int) {

@@ -3,10 +3,14 @@ import Glibc
 import Logging
 
 /// Answers requests that are not for a stream: the demo's page, in practice.
-public typealias FallbackHandler = (_ request: FallbackRequest) -> FallbackResponse?
+public typealias FallbackHandler = (_ request: EndpointRequest) -> FallbackResponse?
 
-/// A request that is not for a stream.
-public struct FallbackRequest {
+/// Says whether a client may listen to a stream, whose name is in order. What it throws is a fault
+/// inside: the client is told no more than that.
+public typealias AuthorizeHook = (_ stream: String, _ request: EndpointRequest) throws -> Bool
+
+/// A request as the hooks see it.
+public struct EndpointRequest {
   /// `GET`, `POST`, or whatever it is.
   public let isPost: Bool
   /// The path, as it came.
@@ -38,6 +42,9 @@ public struct FallbackResponse {
 public final class Endpoint {
   /// Asked for what no prefix matches; nil, or nil as the answer: 404.
   public var fallback: FallbackHandler?
+
+  /// Asked for every stream; nil: whoever has a name that is in order may listen.
+  public var authorize: AuthorizeHook?
 
   let router: Router
   let clock: Clock
@@ -154,15 +161,24 @@ public final class Endpoint {
   func decide(_ head: RequestHead) -> Router.Decision {
     if let response = fallbackResponse(head) { return .respond(response) }
     let decision = router.decide(head, at: clock.unixSeconds)
-    if case .stream = decision, instance.connectionCount >= instance.configuration.maxConnections {
-      return .respond(.full)
-    }
-    return decision
+    guard case .stream(let subscription) = decision else { return decision }
+    if let refusal = refusal(of: subscription, head) { return .respond(refusal) }
+    let hasRoom = instance.connectionCount < instance.configuration.maxConnections
+    return hasRoom ? decision : .respond(.full)
   }
 
-  private func fallbackResponse(_ head: RequestHead) -> HTTPResponse? {
-    guard let fallback, [.get, .head, .post].contains(head.method) else { return nil }
-    let request = FallbackRequest(
+  private func refusal(of subscription: Subscription, _ head: RequestHead) -> HTTPResponse? {
+    guard let authorize else { return nil }
+    do {
+      return try authorize(subscription.name, hookRequest(head)) ? nil : .forbidden
+    } catch {
+      logger.error("the authorize hook failed", metadata: ["error": "\(error)"])
+      return .fault
+    }
+  }
+
+  private func hookRequest(_ head: RequestHead) -> EndpointRequest {
+    EndpointRequest(
       isPost: head.method == .post, path: String(decoding: head.path, as: UTF8.self),
       field: { head.value(of: $0).map { String(decoding: $0, as: UTF8.self) } },
       query: {
@@ -171,7 +187,11 @@ public final class Endpoint {
         }
         return String(decoding: value, as: UTF8.self)
       })
-    guard let response = fallback(request) else { return nil }
+  }
+
+  private func fallbackResponse(_ head: RequestHead) -> HTTPResponse? {
+    guard let fallback, [.get, .head, .post].contains(head.method) else { return nil }
+    guard let response = fallback(hookRequest(head)) else { return nil }
     return HTTPResponse(
       status: response.status, reason: response.status < 300 ? "OK" : "Refused",
       fields: [("content-type", response.contentType)], body: response.body,

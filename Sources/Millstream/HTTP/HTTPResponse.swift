@@ -20,13 +20,14 @@ struct HTTPResponse: Equatable {
   }
 
   static let notFound = plain(404, "Not Found", "no such stream")
+  static let forbidden = plain(403, "Forbidden", "not for you")
+  static let fault = plain(500, "Internal Server Error", "something went wrong")
   static let badCursor = plain(400, "Bad Request", "the cursor is not a whole number")
   static var full: HTTPResponse {
     var response = plain(503, "Service Unavailable", "no room for another connection")
     response.fields.append(("retry-after", "2"))
     return response
   }
-  static let stopping = plain(503, "Service Unavailable", "the server is shutting down")
   static let headTimeout = plain(408, "Request Timeout", "the request took too long")
 
   /// The bytes on the wire.

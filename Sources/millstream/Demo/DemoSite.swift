@@ -23,7 +23,7 @@ struct DemoSite {
   }
 
   /// Nil: not the demo's.
-  func answer(_ request: FallbackRequest, feed: DemoFeed) -> FallbackResponse? {
+  func answer(_ request: EndpointRequest, feed: DemoFeed) -> FallbackResponse? {
     switch (request.path, request.isPost) {
     case ("/", false):
       FallbackResponse(status: 200, contentType: "text/html; charset=utf-8", body: DemoPage.html)
@@ -40,7 +40,7 @@ struct DemoSite {
     return "{" + members.joined(separator: ",") + "}"
   }
 
-  private func publish(_ request: FallbackRequest, feed: DemoFeed) -> FallbackResponse {
+  private func publish(_ request: EndpointRequest, feed: DemoFeed) -> FallbackResponse {
     guard isOwn(request) else { return refusal(403, "only the demo's own page may publish") }
     guard let data = request.query("data"), !data.isEmpty else {
       return refusal(400, "there is nothing to publish: data is missing or empty")
@@ -56,7 +56,7 @@ struct DemoSite {
   }
 
   /// Pages of others must not publish through a visitor's browser, which says whose page it is.
-  private func isOwn(_ request: FallbackRequest) -> Bool {
+  private func isOwn(_ request: EndpointRequest) -> Bool {
     guard let origin = request.field("origin") else { return true }
     return request.field("host").map { "http://\($0)" } == origin
   }
