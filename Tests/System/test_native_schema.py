@@ -717,11 +717,12 @@ def test_reads_many_streams_at_once(db):
 def test_reading_scans_no_table(db, sql, parameters):
     """Not even when it was prepared while the tables were known to be empty."""
     db.execute("analyze")
-    db.execute(READER_SETTINGS)
-    db.execute("set plan_cache_mode = force_generic_plan")
-    db.execute(f"prepare reading as {sql}")
-    values = ["'{a}'", "'{0}'", "10"][:parameters]
-    plan = db.execute(f"explain execute reading({', '.join(values)})").fetchall()
+    with db.transaction():
+        db.execute(f"select {READER_SETTINGS}")
+        db.execute("set plan_cache_mode = force_generic_plan")
+        db.execute(f"prepare reading as {sql}")
+        values = ["'{a}'", "'{0}'", "10"][:parameters]
+        plan = db.execute(f"explain execute reading({', '.join(values)})").fetchall()
     text = "\n".join(line for line, in plan)
     assert text.count("Index") >= 9 and "Seq Scan" not in text and "Bitmap" not in text, text
 
