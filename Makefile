@@ -30,12 +30,14 @@ lint: ## Check the format, and that nothing is warned of
 	swift format lint --strict -r $(SOURCES)
 	swift build --build-tests --scratch-path .build-lint -Xswiftc -warnings-as-errors
 
+LEAKS := ASAN_OPTIONS=detect_leaks=1 \
+  LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0
+
 sanitize: ## Run the tests under AddressSanitizer with LeakSanitizer, then under ThreadSanitizer
 	Tests/setup.sh all
-	swift test --sanitize=address --scratch-path .build-asan
+	$(LEAKS) swift test --sanitize=address --scratch-path .build-asan
 	swift build --sanitize=address --scratch-path .build-asan --product millstream
-	MILLSTREAM_BIN=$(CURDIR)/.build-asan/debug/millstream ASAN_OPTIONS=detect_leaks=1 \
-	  LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/leaks.supp:print_suppressions=0 \
+	$(LEAKS) MILLSTREAM_BIN=$(CURDIR)/.build-asan/debug/millstream \
 	  .build-tools/venv/bin/pytest Tests/System --ignore Tests/System/test_native_schema.py
 	swift test --sanitize=thread --scratch-path .build-tsan
 

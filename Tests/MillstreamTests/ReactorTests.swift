@@ -45,6 +45,7 @@ import Testing
     timer?.repeatFiring(everyMs: 1)
     run { count == 3 }
     #expect(timer?.isActive == false)
+    timer = nil
   }
 
   @Test func runEndsWhenNoWatcherIsLeft() {
