@@ -6,7 +6,8 @@ import Testing
 
 /// What one scripted socket takes, and what it has taken.
 struct ScriptedSocket {
-  /// How many bytes each call takes at most (0: would block, -1: broken pipe); then everything.
+  /// How many bytes each call takes at most (0: would block, -1: broken pipe,
+  /// -2: cut short by a signal); then everything.
   var allowances: [Int] = []
   var taken: [UInt8] = []
   var calls = 0
@@ -26,7 +27,7 @@ let scriptedCalls = SystemCalls(
     let isScripted = scriptedSockets[descriptor]!.allowances.isEmpty == false
     let allowed = isScripted ? scriptedSockets[descriptor]!.allowances.removeFirst() : count
     if allowed <= 0 {
-      errno = allowed == 0 ? EAGAIN : EPIPE
+      errno = allowed == 0 ? EAGAIN : allowed == -1 ? EPIPE : EINTR
       return -1
     }
     let sent = min(allowed, count)
@@ -63,11 +64,15 @@ final class FakeStore: MessageStore {
   var identity: Int64? = 1
   var epoch: UInt32?
   var texts: [Int64: String] = [:]
+  /// The ids in `texts`, which only grow.
+  private var order: [Int64] = []
   private(set) var pageReads: [Int64] = []
   private(set) var questions: [Question] = []
 
   /// Stores `ids`, each with a text of at least `bytes` bytes.
   func publish(_ ids: ClosedRange<Int64>, bytes: Int = 0) {
+    if texts.isEmpty { order = [] }
+    order += ids
     for id in ids { texts[id] = "m\(id)" + String(repeating: "x", count: bytes) }
   }
 
@@ -116,7 +121,7 @@ final class FakeStore: MessageStore {
   }
 
   private func answerLook(_ stream: Stream) {
-    let highest = texts.keys.max() ?? 0
+    let highest = texts.isEmpty ? 0 : order.last ?? 0
     let finding = identity.map {
       Finding(identity: $0, highestID: highest, tip: highest, epoch: epoch)
     }
@@ -148,7 +153,9 @@ final class FakeStore: MessageStore {
   }
 
   private func page(after: Int64) -> [Int64] {
-    Array(texts.keys.filter { $0 > after }.sorted().prefix(MessageStore.pageRows))
+    if texts.isEmpty { return [] }
+    let count = order.reversed().prefix { $0 > after }.count
+    return Array(order.suffix(count).prefix(MessageStore.pageRows))
   }
 }
 
