@@ -1,6 +1,6 @@
 import CLibEv
 
-/// One client, as a slot of a slab: 128 bytes, and nothing else while it is idle.
+/// One client, as a slot of a slab: at most 128 bytes, and nothing else while it is idle.
 ///
 /// The watcher is the first field and the slot never moves, so libev can point into it. A slot is
 /// used through a `ConnectionRef`, never copied.
