@@ -1,13 +1,12 @@
 /// What the stores found.
 extension Dispatcher: StoreReceiver {
   func looked(at stream: Stream, _ finding: Finding?) {
+    stream.looksAnswered += 1
     guard let finding else {
-      stream.looksAnswered += 1
       perform(stream.reader.foundAbsent(), on: stream)
       return placeWaiting(of: stream)
     }
     stream.isLookFailing = false
-    stream.looksAnswered += 1
     let wentBack = stream.hasGoneBack(to: finding.highestID)
     if finding.identity != stream.identity || wentBack { begin(stream, finding) }
     stream.highestSeen = finding.highestID
@@ -47,7 +46,8 @@ extension Dispatcher: StoreReceiver {
     for connection in stream.live.members + readers { tellOfReset(connection, lastSeen: lastSeen) }
   }
 
-  private func tellOfReset(_ connection: ConnectionRef, lastSeen: Int64) {
+  /// Says that the ids have begun anew.
+  func tellOfReset(_ connection: ConnectionRef, lastSeen: Int64) {
     writer.statistics.resets += 1
     writer.sendOwn(
       ControlFrames.gap(lastSeen: lastSeen, oldest: nil, reason: "reset"), to: connection)

@@ -112,9 +112,7 @@ extension Dispatcher {
     guard stream.looksAnswered > askedAt else {
       return perform(stream.reader.lookWanted(), on: stream)
     }
-    writer.statistics.resets += 1
-    writer.sendOwn(
-      ControlFrames.gap(lastSeen: backlog.cursor, oldest: nil, reason: "reset"), to: connection)
+    tellOfReset(connection, lastSeen: backlog.cursor)
     backlog.cursor = 0
     backlog.cursorEpoch = nil
     guard connection.pointee.phase == .catchingUp else { return }

@@ -86,6 +86,15 @@ class MessageStore {
     submit(PageQuery(store: self, stream: stream, after: after, query))
   }
 
+  /// A look was not answered. Where the schema is not there, there is no stream either.
+  func lookFailed(at stream: Stream, _ failure: QueryFailure) {
+    if failure.isAbsence {
+      receiver?.looked(at: stream, nil)
+    } else {
+      receiver?.questionFailed(of: stream, failure, page: nil)
+    }
+  }
+
   /// A read gave rows of another stream than the log is of: its rows count for nothing.
   func foundAnother(than stream: Stream) {
     receiver?.questionFailed(of: stream, .sessionLost, page: nil)

@@ -35,17 +35,12 @@ final class NativeStore: MessageStore {
 }
 
 /// Looks at many native streams at once.
-private final class NativeLookQuery: Query {
-  private let streams: [Stream]
-  private unowned let store: NativeStore
-  private var findings: [Finding?]
+private final class NativeLookQuery: LookQuery {
+  private unowned let native: NativeStore
 
   init(streams: [Stream], store: NativeStore) {
-    self.streams = streams
-    self.store = store
-    findings = Array(repeating: nil, count: streams.count)
-    let names = MessageStore.arrayLiteral(streams.map(\.storageName))
-    super.init(sql: NativeSchema.readPositions, parameters: [names])
+    native = store
+    super.init(sql: NativeSchema.readPositions, streams: streams, store: store)
   }
 
   override func row(_ row: Row) {
@@ -56,18 +51,12 @@ private final class NativeLookQuery: Query {
   }
 
   override func finished() {
-    store.lookAnswered(isInstalled: true)
-    for (stream, finding) in zip(streams, findings) { store.receiver?.looked(at: stream, finding) }
+    native.lookAnswered(isInstalled: true)
+    super.finished()
   }
 
   override func failed(_ failure: QueryFailure) {
-    if failure.isAbsence { store.lookAnswered(isInstalled: false) }
-    for stream in streams {
-      if failure.isAbsence {
-        store.receiver?.looked(at: stream, nil)
-      } else {
-        store.receiver?.questionFailed(of: stream, failure, page: nil)
-      }
-    }
+    if failure.isAbsence { native.lookAnswered(isInstalled: false) }
+    super.failed(failure)
   }
 }

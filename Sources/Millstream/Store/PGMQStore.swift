@@ -43,11 +43,8 @@ final class PGMQStore: MessageStore {
   }
 
   override func look(at streams: [Stream]) {
-    let names = MessageStore.arrayLiteral(streams.map(\.storageName))
-    submit(
-      QueueLookQuery(
-        sql: PGMQStore.lookSQL(hasThrottles: hasThrottles), names: names, streams: streams,
-        store: self))
+    let sql = PGMQStore.lookSQL(hasThrottles: hasThrottles)
+    submit(QueueLookQuery(sql: sql, streams: streams, store: self))
   }
 
   /// Archiving moves a row in one statement, so one query over both tables sees it exactly once.
@@ -99,16 +96,12 @@ private final class ThrottleTableQuery: Query {
 }
 
 /// Looks at many queues at once.
-private final class QueueLookQuery: Query {
-  private let streams: [Stream]
-  private unowned let store: PGMQStore
-  private var findings: [Finding?]
+private final class QueueLookQuery: LookQuery {
+  private unowned let pgmq: PGMQStore
 
-  init(sql: String, names: String, streams: [Stream], store: PGMQStore) {
-    self.streams = streams
-    self.store = store
-    findings = Array(repeating: nil, count: streams.count)
-    super.init(sql: sql, parameters: [names])
+  init(sql: String, streams: [Stream], store: PGMQStore) {
+    pgmq = store
+    super.init(sql: sql, streams: streams, store: store)
   }
 
   override func row(_ row: Row) {
@@ -117,25 +110,17 @@ private final class QueueLookQuery: Query {
       identity: identity, highestID: row.integer(2) ?? 0, tip: 0, throttleMs: row.integer(3) ?? 0)
   }
 
-  override func finished() {
-    for (stream, finding) in zip(streams, findings) {
-      if let finding, !stream.reader.isKnown {
-        store.readTip(of: stream, finding)
-      } else {
-        store.receiver?.looked(at: stream, finding)
-      }
+  override func found(_ stream: Stream, _ finding: Finding?) {
+    if let finding, !stream.reader.isKnown {
+      pgmq.readTip(of: stream, finding)
+    } else {
+      super.found(stream, finding)
     }
-    store.reads.flush()
   }
 
-  override func failed(_ failure: QueryFailure) {
-    for stream in streams {
-      if failure.isAbsence {
-        store.receiver?.looked(at: stream, nil)
-      } else {
-        store.receiver?.questionFailed(of: stream, failure, page: nil)
-      }
-    }
+  override func finished() {
+    super.finished()
+    pgmq.reads.flush()
   }
 }
 
@@ -166,10 +151,6 @@ private final class TipQuery: Query {
   }
 
   override func failed(_ failure: QueryFailure) {
-    if failure.isAbsence {
-      store.receiver?.looked(at: stream, nil)
-    } else {
-      store.receiver?.questionFailed(of: stream, failure, page: nil)
-    }
+    store.lookFailed(at: stream, failure)
   }
 }
