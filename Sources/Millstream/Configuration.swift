@@ -19,6 +19,9 @@ public struct Configuration: Sendable {
   public var healthCheckMs: Int64 = 5_000
   /// A stream with subscribers is looked at that often though nothing woke it; 0: never.
   public var safetyPollMs: Int64 = 5_000
+  /// Where ids become visible out of order (PGMQ), messages are held back for so long at most while a
+  /// transaction is open that may commit one below them.
+  public var holeWaitMs: Int64 = 10_000
   /// What browsers are told to wait before they reconnect; each gets its own, up to half more or less.
   public var retryMs: Int64 = 2_000
 

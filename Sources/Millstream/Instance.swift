@@ -201,7 +201,8 @@ extension Instance.Parts {
     dispatcher = Dispatcher(
       writer: writer, listener: listener, stores: stores,
       limits: Dispatcher.Limits(
-        logBytes: configuration.logBytes, safetyPollMs: configuration.safetyPollMs),
+        logBytes: configuration.logBytes, safetyPollMs: configuration.safetyPollMs,
+        holeWaitMs: configuration.holeWaitMs),
       logger: logger)
     heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
   }

@@ -16,6 +16,16 @@ public struct Statistics: Sendable {
   public internal(set) var droppedEphemerals: UInt64 = 0
   /// Pages that were read for clients that were behind.
   public internal(set) var replayPages: UInt64 = 0
+  /// Times that messages were held back because one below them might still come.
+  public internal(set) var holes: UInt64 = 0
+  /// Holes that were passed because a transaction was open for longer than the limit.
+  public internal(set) var givenUpHoles: UInt64 = 0
+  /// Passed holes that are not looked after any more because there were too many.
+  public internal(set) var forgottenHoles: UInt64 = 0
+  /// Messages that came after their place in the order had been passed; sent without an id.
+  public internal(set) var lateMessages: UInt64 = 0
+  /// Gaps that were told: retention had removed what a client or a stream was due.
+  public internal(set) var gaps: UInt64 = 0
   /// Streams that began anew under their subscribers.
   public internal(set) var resets: UInt64 = 0
 }

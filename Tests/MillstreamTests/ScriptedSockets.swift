@@ -132,10 +132,10 @@ final class FakeStore: MessageStore {
     let ids = page(after: stream.log.tip)
     var wasCut = false
     for id in ids where !wasCut {
-      withMessage(id: id, texts[id]!) { wasCut = receiver?.take($0, of: stream) == false }
+      withMessage(id: id, texts[id]!) { wasCut = receiver?.take($0, of: stream) == .full }
     }
     let isShort = ids.count < MessageStore.pageRows && !wasCut
-    receiver?.readEnded(of: stream, isShort: isShort)
+    receiver?.readEnded(of: stream, isShort ? .short : .more)
   }
 
   private func answerPage(_ stream: Stream, after: Int64) {
@@ -149,7 +149,8 @@ final class FakeStore: MessageStore {
     let last = ids.last ?? after
     let isShort = ids.count < MessageStore.pageRows
     let through = isShort ? max(last, stream.log.tip) : last
-    receiver?.took(Page(after: after, through: through, frames: frames), of: stream)
+    receiver?.took(
+      Page(after: after, through: through, hasBefore: true, frames: frames), of: stream)
   }
 
   private func page(after: Int64) -> [Int64] {

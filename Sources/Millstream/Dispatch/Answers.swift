@@ -11,6 +11,7 @@ extension Dispatcher: StoreReceiver {
     if finding.identity != stream.identity || wentBack { begin(stream, finding) }
     stream.highestSeen = finding.highestID
     stream.throttleMs = finding.throttleMs
+    stream.lockedRelation = finding.lockedRelation
     perform(stream.reader.found(hasNews: finding.highestID > stream.log.tip), on: stream)
     placeWaiting(of: stream)
   }
@@ -19,6 +20,7 @@ extension Dispatcher: StoreReceiver {
   private func begin(_ stream: Stream, _ finding: Finding) {
     if stream.identity == 0 && !stream.reader.isKnown {
       stream.log = StreamLog(tip: finding.tip, epoch: finding.epoch)
+      keepOrder(of: stream, from: finding.tip, finding)
     } else {
       restart(stream, finding)
     }
@@ -41,6 +43,7 @@ extension Dispatcher: StoreReceiver {
     for connection in readers { beginAnew(connection) }
     stream.requestedPages = []
     stream.log = StreamLog(tip: 0, epoch: finding.epoch)
+    keepOrder(of: stream, from: 0, finding)
     stream.pass.mustRepeat = stream.pass.isQueued
     guard wasThere else { return }
     for connection in stream.live.members + readers { tellOfReset(connection, lastSeen: lastSeen) }
@@ -59,8 +62,13 @@ extension Dispatcher: StoreReceiver {
     where writer.backlog(of: connection)?.page == nil { queueTurn(connection) }
   }
 
-  func readEnded(of stream: Stream, isShort: Bool) {
-    perform(stream.reader.pageRead(isShort: isShort), on: stream)
+  func readEnded(of stream: Stream, _ end: ReadEnd) {
+    if case .held(let through) = end {
+      heldBack(stream, through: through)
+    } else {
+      if end == .short { stream.order.allTaken() }
+      perform(stream.reader.pageRead(isShort: end == .short), on: stream)
+    }
     if !stream.waiting.isEmpty { placeWaiting(of: stream) }
   }
 
@@ -78,7 +86,7 @@ extension Dispatcher: StoreReceiver {
   }
 
   /// The next safety look tries again; what is wrong is said once, not each time.
-  private func logRefusal(of stream: Stream, sqlState: String, message: String) {
+  func logRefusal(of stream: Stream, sqlState: String, message: String) {
     guard !stream.isLookFailing else { return }
     logger.error(
       "postgres refuses to read a stream",

@@ -2,8 +2,8 @@
 extension Dispatcher {
   /// A wake-up, or the data itself, came for a stream.
   func wake(_ stream: Stream) {
-    perform(stream.reader.woken(), on: stream)
-    awaitThrottle(of: stream)
+    comeBy(stream)
+    if stream.throttleMs > 0 { remind(stream, afterMs: stream.throttleMs + 10) }
   }
 
   /// A message that came with its notification.
@@ -31,10 +31,19 @@ extension Dispatcher {
     fanOut.enqueue(stream)
   }
 
-  func take(_ message: Message, of stream: Stream) -> Bool {
-    if isCrowded(stream) { return false }
-    if let id = message.id, id > stream.log.tip { append(message, to: stream) }
-    return true
+  func take(_ message: Message, of stream: Stream) -> Taking {
+    if isCrowded(stream) { return .full }
+    guard let id = message.id, id > stream.log.tip else { return .taken }
+    guard stream.order.allows(id, after: stream.log.tip) else { return .heldBack }
+    passOver(upTo: id, of: stream)
+    append(message, to: stream)
+    return .taken
+  }
+
+  func foundGap(in stream: Stream, oldest: Int64) {
+    writer.statistics.gaps += 1
+    stream.log.appendGap(oldest: oldest)
+    fanOut.enqueue(stream)
   }
 
   func isCrowded(_ stream: Stream) -> Bool {

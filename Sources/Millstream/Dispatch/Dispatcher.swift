@@ -19,6 +19,8 @@ final class Dispatcher {
     var logBytes = 256 * 1024
     /// A stream with subscribers is looked at that often though nothing woke it.
     var safetyPollMs: Int64 = 5_000
+    /// Messages are held back for so long while a transaction is open that may commit one below them.
+    var holeWaitMs: Int64 = 10_000
     /// A stream without subscribers is forgotten after that.
     var lingerMs: Int64 = 5_000
     /// Stores are given the chance to tidy up that often.
@@ -31,7 +33,9 @@ final class Dispatcher {
   var dirty: [Stream] = []
   var pageSeekers: [Stream] = []
   var turns = TurnQueue()
-  var throttled: [(dueMs: Int64, stream: Stream)] = []
+  var lateSeekers: [Stream] = []
+  /// Those that have a time at which the dispatcher has to come by.
+  var reminded: [Stream] = []
   var empty: [(sinceMs: Int64, stream: Stream)] = []
   private var isStopped = false
   var nextMaintenanceMs: Int64 = 0
@@ -70,18 +74,21 @@ final class Dispatcher {
   }
 
   private var hasQuestions: Bool {
-    !isStopped && !(looks.isEmpty && dirty.isEmpty && pageSeekers.isEmpty)
+    !isStopped && !(looks.isEmpty && dirty.isEmpty && pageSeekers.isEmpty && lateSeekers.isEmpty)
   }
 
   private func sendQuestions() {
     guard !isStopped else { return }
-    let noted = (looks: looks, reads: dirty, pages: pageSeekers)
+    let noted = (looks: looks, reads: dirty, pages: pageSeekers, late: lateSeekers)
     looks.removeAll(keepingCapacity: true)
     dirty.removeAll(keepingCapacity: true)
     pageSeekers.removeAll(keepingCapacity: true)
+    lateSeekers.removeAll(keepingCapacity: true)
     for (kind, streams) in noted.looks { stores[kind]?.look(at: streams) }
+    askHolders(ofRead: noted.reads, ofLate: noted.late)
     for stream in noted.reads { stores[stream.store]?.read(stream) }
     for stream in noted.pages { requestPages(for: stream) }
+    for stream in noted.late { stores[stream.store]?.readLate(of: stream) }
     for store in stores.values { store.reads.flush() }
   }
 
@@ -114,6 +121,7 @@ final class Dispatcher {
   func readsReady() {
     looks = [:]
     dirty = []
+    lateSeekers = []
     for stream in registry.streams {
       stream.questionsLost()
       perform(stream.reader.lookWanted(), on: stream)

@@ -36,6 +36,8 @@ extension Dispatcher {
         connection.pointee.phase == .catchingUp, backlog.cursor >= page.after,
         backlog.cursor < page.through, !isFromElsewhere(backlog, stream)
       else { continue }
+      tellOfGap(connection, backlog, page)
+      guard connection.pointee.phase == .catchingUp else { continue }
       backlog.hasReceived = true
       backlog.page = page.frames
       backlog.pageThrough = page.through
@@ -43,6 +45,14 @@ extension Dispatcher {
       queueTurn(connection)
     }
     seekPage(stream)
+  }
+
+  /// Said before the first event that the client can have; zero asks for all that there is.
+  private func tellOfGap(_ connection: ConnectionRef, _ backlog: Backlog, _ page: Page) {
+    let next = page.frames.firstID(after: backlog.cursor) ?? page.through + 1
+    guard !page.hasBefore, backlog.cursor > 0, next > backlog.cursor + 1 else { return }
+    writer.statistics.gaps += 1
+    writer.sendOwn(ControlFrames.gap(lastSeen: backlog.cursor, oldest: next), to: connection)
   }
 
   func pageEnded(_ connection: ConnectionRef) {

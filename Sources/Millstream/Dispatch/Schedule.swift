@@ -3,7 +3,7 @@ extension Dispatcher {
   /// Called by a timer, some ten times a second.
   func tick(intervalMs: Int64) {
     let nowMs = writer.clock.monotonicMs
-    checkThrottled(nowMs)
+    comeByReminded(nowMs)
     forgetEmpty(nowMs)
     lookForSafety(intervalMs)
     maintain(nowMs)
@@ -15,20 +15,22 @@ extension Dispatcher {
     for store in stores.values where store.reads.isReady { store.maintain() }
   }
 
-  /// After a wake-up the trigger may keep silent for a time, and says nothing at its end.
-  func awaitThrottle(of stream: Stream) {
-    guard stream.throttleMs > 0, !stream.isAwaitingThrottle else { return }
-    stream.isAwaitingThrottle = true
-    throttled.append((writer.clock.monotonicMs + stream.throttleMs + 10, stream))
+  /// The dispatcher comes by after so long, if not earlier: a trigger that keeps silent for a time after
+  /// a wake-up says nothing at its end, and neither does a transaction that is rolled back.
+  func remind(_ stream: Stream, afterMs: Int64) {
+    let dueMs = writer.clock.monotonicMs + afterMs
+    if stream.remindAtMs == nil { reminded.append(stream) }
+    stream.remindAtMs = min(stream.remindAtMs ?? dueMs, dueMs)
   }
 
-  private func checkThrottled(_ nowMs: Int64) {
-    let due = throttled.filter { $0.dueMs <= nowMs }
+  private func comeByReminded(_ nowMs: Int64) {
+    let isDue = { (stream: Stream) in stream.remindAtMs.map { $0 <= nowMs } ?? true }
+    let due = reminded.filter(isDue)
     if due.isEmpty { return }
-    throttled.removeAll { $0.dueMs <= nowMs }
-    for (_, stream) in due {
-      stream.isAwaitingThrottle = false
-      if stream.subscriberCount > 0 { perform(stream.reader.woken(), on: stream) }
+    reminded.removeAll(where: isDue)
+    for stream in due {
+      stream.remindAtMs = nil
+      if stream.subscriberCount > 0 { comeBy(stream) }
     }
   }
 

@@ -2,7 +2,7 @@ import CLibPQ
 
 extension Message {
   /// From a row of the columns `id, data, event, visible_to, exclude`.
-  fileprivate init?(_ row: Row) {
+  init?(_ row: Row) {
     guard let id = row.integer(0) else { return nil }
     // A row without a message is an empty message: what follows it must not wait for ever.
     let data = row.bytes(1) ?? UnsafeRawBufferPointer(start: nil, count: 0)
@@ -26,19 +26,34 @@ final class LogQuery: Query {
 
   override func takeRows(of result: OpaquePointer) {
     guard stream.isOfRead(result) else { return store.foundAnother(than: stream) }
-    let count = PQntuples(result)
-    let taken = take(result, count)
-    stream.adaptReads(taken: taken, wasCut: taken < count)
-    store.receiver?.readEnded(of: stream, isShort: taken == count && Int(count) < limit)
+    tellOfGap(before: result)
+    store.receiver?.readEnded(of: stream, take(result, messageCount(of: result)))
   }
 
-  /// Returns how many rows were taken before no more could be.
-  private func take(_ result: OpaquePointer, _ count: Int32) -> Int {
+  /// Where nothing is left of what the log has, what is missing above it was removed, too. But a hole
+  /// that came up while the store was read all the time is of a transaction that was rolled back.
+  private func tellOfGap(before result: OpaquePointer) {
+    guard stream.log.tip > 0, stream.wasInterrupted || stream.order.isByID, !hasBefore(result),
+      let first = firstID(of: result), first > stream.log.tip + 1,
+      stream.order.allows(first, after: stream.log.tip)
+    else { return }
+    store.receiver?.foundGap(in: stream, oldest: first)
+  }
+
+  private func take(_ result: OpaquePointer, _ count: Int32) -> ReadEnd {
     for index in 0..<count {
       guard let message = Message(Row(result, index)) else { continue }
-      if store.receiver?.take(message, of: stream) == false { return Int(index) }
+      switch store.receiver?.take(message, of: stream) {
+      case .taken, nil: continue
+      case .heldBack: return .held(through: Row(result, count - 1).integer(0) ?? message.id ?? 0)
+      case .full:
+        stream.adaptReads(taken: Int(index), wasCut: true)
+        return .more
+      }
     }
-    return Int(count)
+    stream.adaptReads(taken: Int(count), wasCut: false)
+    stream.wasInterrupted = stream.wasInterrupted && Int(count) == limit
+    return Int(count) < limit ? .short : .more
   }
 
   override func failed(_ failure: QueryFailure) {
@@ -76,39 +91,70 @@ final class PageQuery: Query {
       stream.requestedPages.remove(after)
       return store.foundAnother(than: stream)
     }
-    let epoch = stream.log.epoch
-    let rowCount = PQntuples(result)
-    let (taken, byteCount) = fittingRows(of: result, epoch: epoch)
-    let frames = Chunk(start: 0, capacity: max(byteCount, 1))
-    for index in 0..<taken {
-      guard let message = Message(Row(result, index)) else { continue }
-      let fits = frames.append(message, afterID: after, epoch: epoch)
-      precondition(fits, "the page was made for these frames")
-    }
-    let last = frames.entries.last?.id ?? after
+    let rowCount = knownRows(of: result)
+    let (taken, byteCount) = fittingRows(of: result, rowCount)
+    let frames = makeFrames(of: result, taken, byteCount: byteCount)
     stream.adaptReads(taken: Int(taken), wasCut: taken < rowCount)
     let isShort = Int(rowCount) < limit && taken == rowCount
-    let page = Page(after: after, through: isShort ? max(last, knownTip) : last, frames: frames)
+    let page = Page(
+      after: after, through: isShort ? knownTip : frames.entries.last?.id ?? after,
+      hasBefore: hasBefore(result), frames: frames)
     store.receiver?.took(page, of: stream)
+  }
+
+  /// Above the log's tip holes may still be filled: what is there comes by the log.
+  private func knownRows(of result: OpaquePointer) -> Int32 {
+    var count = messageCount(of: result)
+    while count > 0, (Row(result, count - 1).integer(0) ?? .max) > knownTip { count -= 1 }
+    return count
+  }
+
+  private func makeFrames(
+    of result: OpaquePointer, _ count: Int32, byteCount: Int
+  ) -> Chunk {
+    let frames = Chunk(start: 0, capacity: max(byteCount, 1))
+    for index in 0..<count {
+      guard let message = Message(Row(result, index)) else { continue }
+      let fits = frames.append(message, afterID: after, epoch: stream.log.epoch)
+      precondition(fits, "the page was made for these frames")
+    }
+    return frames
   }
 
   /// As many rows as a page may hold bytes of, but one at least.
   private func fittingRows(
-    of result: OpaquePointer, epoch: UInt32?
+    of result: OpaquePointer, _ count: Int32
   ) -> (count: Int32, bytes: Int) {
+    let epoch = stream.log.epoch
     var bytes = 0
-    for index in 0..<PQntuples(result) {
+    for index in 0..<count {
       guard let message = Message(Row(result, index)) else { continue }
       let frameBytes = Chunk.frameBytes(of: message, epoch: epoch)
       if index > 0 && bytes + frameBytes > MessageStore.pageBytes { return (index, bytes) }
       bytes += frameBytes
     }
-    return (PQntuples(result), bytes)
+    return (count, bytes)
   }
 
   override func failed(_ failure: QueryFailure) {
     guard identity == stream.identity else { return }
     store.receiver?.questionFailed(of: stream, failure, page: after)
+  }
+}
+
+extension Query {
+  /// Whether there is a message at or below the id after which was read, as the store says.
+  fileprivate func hasBefore(_ result: OpaquePointer) -> Bool {
+    PQnfields(result) > 6 && PQntuples(result) > 0 && Row(result, 0).bool(6)
+  }
+
+  /// How many messages there are; a row of nulls is none.
+  fileprivate func messageCount(of result: OpaquePointer) -> Int32 {
+    firstID(of: result) == nil ? 0 : PQntuples(result)
+  }
+
+  fileprivate func firstID(of result: OpaquePointer) -> Int64? {
+    PQntuples(result) > 0 ? Row(result, 0).integer(0) : nil
   }
 }
 

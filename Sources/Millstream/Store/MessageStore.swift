@@ -13,16 +13,51 @@ struct Finding {
   var epoch: UInt32?
   /// For so long after a wake-up the store may send none.
   var throttleMs: Int64 = 0
+  /// Whose locks say who may have taken an id that cannot be seen yet (0: the store has no such ids).
+  var lockedRelation: Int64 = 0
+  /// Ids below the tip that transactions may still fill which have been open for long.
+  var lateHoles: [ClosedRange<Int64>] = []
+}
+
+/// What became of a message that a read has given.
+enum Taking {
+  case taken
+  /// No more can be taken now; it has to be read again.
+  case full
+  /// It lies above a hole that may still be filled.
+  case heldBack
+}
+
+/// How a read of new messages has ended.
+enum ReadEnd: Equatable {
+  /// There are no more.
+  case short
+  /// There may be more.
+  case more
+  /// The rest is held back, up to the highest id that the read gave.
+  case held(through: Int64)
 }
 
 /// What a store does with what it found: the dispatcher, in practice.
 protocol StoreReceiver: AnyObject {
   /// A stream was looked at; nil: the store has no such stream.
   func looked(at stream: Stream, _ finding: Finding?)
-  /// A message above the log's tip; false: no more can be taken now, read again later.
-  func take(_ message: Message, of stream: Stream) -> Bool
-  /// All messages of a read were given; `isShort`: there were no more.
-  func readEnded(of stream: Stream, isShort: Bool)
+  /// What lay between the log's tip and this id was removed before it could be read.
+  func foundGap(in stream: Stream, oldest: Int64)
+  /// A message above the log's tip.
+  func take(_ message: Message, of stream: Stream) -> Taking
+  /// All messages of a read were given.
+  func readEnded(of stream: Stream, _ end: ReadEnd)
+  /// A stream is there that was not known; `finding.tip` is right if nobody holds its lock.
+  func foundTip(of stream: Stream, _ finding: Finding, holders: [CommitOrder.Holder])
+  /// These transactions hold the lock of the stream's ids.
+  func foundHolders(_ holders: [CommitOrder.Holder], of stream: Stream)
+  /// A message that was passed over has come, without its id; false: it cannot be taken now.
+  func takeLate(_ message: Message, id: Int64, of stream: Stream) -> Bool
+  /// What has come of those that were passed over was given; `isComplete`: all that there was.
+  func lateReadEnded(of stream: Stream, isComplete: Bool)
+  /// What has come of those that were passed over could not be read.
+  func lateReadFailed(of stream: Stream, _ failure: QueryFailure)
   /// A page for those who are behind.
   func took(_ page: Page, of stream: Stream)
   /// What is known of a stream is not true any more.
@@ -37,6 +72,9 @@ struct Page {
   var after: Int64
   /// It holds every message up to this id that there is.
   var through: Int64
+  /// Whether there still is a message at or below `after`. If not, what is missing before the first
+  /// message of the page was removed.
+  var hasBefore: Bool
   var frames: Chunk
 }
 
@@ -68,21 +106,35 @@ class MessageStore {
     preconditionFailure("a store says how to look")
   }
 
-  /// The query for the first `stream.readRows` messages above `after`, in order, with the columns `id, data, event,
-  /// visible_to, exclude`.
-  func messagesSQL(of stream: Stream, after: Int64) -> (sql: String, parameters: [String?]) {
+  /// The query for the first `stream.readRows` messages above `after`, in order, with the columns
+  /// `id, data, event, visible_to, exclude`; then, where the store has such a thing, `epoch`; and where
+  /// `tellsBefore`, whether there is a message at or below `after` (no such column: there is none), with
+  /// one row of nulls if there is no message.
+  func messagesSQL(
+    of stream: Stream, after: Int64, tellsBefore: Bool
+  ) -> (sql: String, parameters: [String?]) {
     preconditionFailure("a store says how to read")
   }
 
+  /// Asks who may still fill the holes of these streams: one query for all of them.
+  func askHolders(of streams: [Stream]) {}
+
+  /// Reads what has come of the messages that were passed over.
+  func readLate(of stream: Stream) {}
+
+  /// Finds where to begin in a stream some of whose ids are held by transactions that do not end.
+  func findOpenHoles(of stream: Stream, _ finding: Finding, youngerThanMs: Int64) {}
+
   /// Reads what is above the log's tip.
   func read(_ stream: Stream) {
-    let query = messagesSQL(of: stream, after: stream.log.tip)
+    let query = messagesSQL(
+      of: stream, after: stream.log.tip, tellsBefore: stream.order.hold != nil)
     submit(LogQuery(store: self, stream: stream, query))
   }
 
   /// Reads a page for those who are behind.
   func readPage(of stream: Stream, after: Int64) {
-    let query = messagesSQL(of: stream, after: after)
+    let query = messagesSQL(of: stream, after: after, tellsBefore: true)
     submit(PageQuery(store: self, stream: stream, after: after, query))
   }
 

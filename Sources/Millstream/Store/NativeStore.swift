@@ -27,7 +27,7 @@ final class NativeStore: MessageStore {
     """
 
   override func messagesSQL(
-    of stream: Stream, after: Int64
+    of stream: Stream, after: Int64, tellsBefore: Bool
   ) -> (sql: String, parameters: [String?]) {
     let name = MessageStore.arrayLiteral([stream.storageName])
     return (NativeStore.messagesSQL, [name, "{\(after)}", String(stream.readRows)])

@@ -19,7 +19,8 @@ final class PGMQStore: MessageStore {
              CASE WHEN pg_catalog.has_sequence_privilege(ids.sequence, 'USAGE, SELECT')
                   THEN coalesce(pg_catalog.pg_sequence_last_value(ids.sequence::regclass), 0)
                   ELSE \(Finding.unknownID) END,
-             \(throttle)
+             \(throttle),
+             coalesce(ids.sequence::regclass::oid, tables.oid)::bigint
         FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS names(name, ordinal),
              pg_catalog.to_regclass('pgmq.' || pg_catalog.quote_ident('q_' || names.name))
                AS tables(oid)
@@ -50,33 +51,54 @@ final class PGMQStore: MessageStore {
   /// Archiving moves a row in one statement, so one query over both tables sees it exactly once.
   /// Postgres takes the JSON apart: that is work for one session, not for the loop.
   override func messagesSQL(
-    of stream: Stream, after: Int64
+    of stream: Stream, after: Int64, tellsBefore: Bool
   ) -> (sql: String, parameters: [String?]) {
-    let name = String(decoding: stream.storageName, as: UTF8.self)
     let limit = stream.readRows
-    let columns = """
-      msg_id, CASE WHEN jsonb_typeof(message->'html') = 'string' THEN message->>'html'
-                   ELSE message::text END,
-      CASE WHEN jsonb_typeof(message->'event') = 'string' THEN message->>'event' END,
-      message->>'visible_to', message->>'exclude'
-      """
-    let rows = { (table: String) in
-      """
-      (SELECT msg_id, message FROM pgmq."\(table)_\(name)"
-        WHERE msg_id > $1::bigint ORDER BY msg_id LIMIT \(limit))
-      """
+    let rows = PGMQStore.ofBothTables(of: stream) { table in
+      "(SELECT msg_id, message FROM \(table) WHERE msg_id > $1::bigint ORDER BY msg_id LIMIT \(limit))"
     }
-    return (
-      """
-      SELECT \(columns) FROM (\(rows("q")) UNION ALL \(rows("a"))) AS messages
-       ORDER BY msg_id LIMIT \(limit)
-      """, [String(after)]
-    )
+    let messages = "SELECT * FROM (\(rows)) AS both_tables ORDER BY msg_id LIMIT \(limit)"
+    let sql =
+      tellsBefore
+      ? """
+      SELECT \(PGMQStore.columns), NULL, kept.lowest <= $1::bigint
+        FROM (SELECT min(id) AS lowest FROM (\(PGMQStore.lowestIDs(of: stream))) AS ids) AS kept
+        LEFT JOIN (\(messages)) AS messages ON true ORDER BY msg_id
+      """ : "SELECT \(PGMQStore.columns) FROM (\(messages)) AS messages"
+    return (sql, [String(after)])
   }
 
-  /// For a stream that is seen for the first time: the highest id that can be seen.
-  fileprivate func readTip(of stream: Stream, _ finding: Finding) {
-    submit(TipQuery(store: self, stream: stream, finding: finding))
+  private static func lowestIDs(of stream: Stream) -> String {
+    ofBothTables(of: stream) { "SELECT min(msg_id) AS id FROM \($0)" }
+  }
+
+  /// `id, data, event, visible_to, exclude` of a row.
+  static let columns = """
+    msg_id, CASE WHEN jsonb_typeof(message->'html') = 'string' THEN message->>'html'
+                 ELSE message::text END,
+    CASE WHEN jsonb_typeof(message->'event') = 'string' THEN message->>'event' END,
+    message->>'visible_to', message->>'exclude'
+    """
+
+  /// The rows that `select` gives of the queue's table and of its archive, in one query.
+  static func ofBothTables(of stream: Stream, _ select: (String) -> String) -> String {
+    let name = String(decoding: stream.storageName, as: UTF8.self)
+    return [#"pgmq."q_\#(name)""#, #"pgmq."a_\#(name)""#].map(select).joined(
+      separator: " UNION ALL ")
+  }
+
+  override func askHolders(of streams: [Stream]) {
+    submit(HoldersQuery(store: self, streams: streams))
+  }
+
+  override func readLate(of stream: Stream) {
+    submit(LateQuery(store: self, stream: stream))
+  }
+
+  override func findOpenHoles(of stream: Stream, _ finding: Finding, youngerThanMs: Int64) {
+    submit(
+      OpenHolesQuery(store: self, stream: stream, finding: finding, youngerThanMs: youngerThanMs))
+    reads.flush()
   }
 }
 
@@ -107,12 +129,13 @@ private final class QueueLookQuery: LookQuery {
   override func row(_ row: Row) {
     guard let ordinal = row.integer(0), let identity = row.integer(1) else { return }
     findings[Int(ordinal) - 1] = Finding(
-      identity: identity, highestID: row.integer(2) ?? 0, tip: 0, throttleMs: row.integer(3) ?? 0)
+      identity: identity, highestID: row.integer(2) ?? 0, tip: 0, throttleMs: row.integer(3) ?? 0,
+      lockedRelation: row.integer(4) ?? identity)
   }
 
   override func found(_ stream: Stream, _ finding: Finding?) {
     if let finding, !stream.reader.isKnown {
-      pgmq.readTip(of: stream, finding)
+      pgmq.submit(TipQuery(store: pgmq, stream: stream, finding: finding))
     } else {
       super.found(stream, finding)
     }
@@ -121,36 +144,5 @@ private final class QueueLookQuery: LookQuery {
   override func finished() {
     super.finished()
     pgmq.reads.flush()
-  }
-}
-
-/// Finds where "from now on" is.
-private final class TipQuery: Query {
-  private unowned let store: PGMQStore
-  private let stream: Stream
-  private var finding: Finding
-
-  init(store: PGMQStore, stream: Stream, finding: Finding) {
-    self.store = store
-    self.stream = stream
-    self.finding = finding
-    let name = String(decoding: stream.storageName, as: UTF8.self)
-    super.init(
-      sql: """
-        SELECT greatest((SELECT max(msg_id) FROM pgmq."q_\(name)"),
-                        (SELECT max(msg_id) FROM pgmq."a_\(name)"))
-        """)
-  }
-
-  override func row(_ row: Row) {
-    finding.tip = row.integer(0) ?? 0
-  }
-
-  override func finished() {
-    store.receiver?.looked(at: stream, finding)
-  }
-
-  override func failed(_ failure: QueryFailure) {
-    store.lookFailed(at: stream, failure)
   }
 }

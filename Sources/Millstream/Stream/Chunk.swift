@@ -55,6 +55,15 @@ final class Chunk {
     return true
   }
 
+  /// Appends a frame that stands for all ids up to `throughID` that are missing, for everyone.
+  func append(_ frame: [UInt8], throughID: Int64) -> Bool {
+    guard frame.count <= capacity - count else { return false }
+    frame.withUnsafeBytes { (base + count).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+    entries.append(Entry(id: throughID, offset: count, audience: -1, isEphemeral: false))
+    count += frame.count
+    return true
+  }
+
   private func addAudience(of message: Message) -> Int32 {
     guard let audience = Audience(of: message) else { return -1 }
     if audiences.last != audience { audiences.append(audience) }
@@ -71,6 +80,12 @@ final class Chunk {
   func offset(afterID id: Int64) -> Int {
     let index = firstIndex { $0.id > id }
     return index < entries.count ? entries[index].offset : count
+  }
+
+  /// The first id above `id`; nil if there is none.
+  func firstID(after id: Int64) -> Int64? {
+    let index = firstIndex { $0.id > id }
+    return index < entries.count ? entries[index].id : nil
   }
 
   /// The index of the frame that the byte at `offset` belongs to.

@@ -15,6 +15,14 @@ final class Stream {
   var channels: [String] = []
 
   var log = StreamLog(tip: 0, epoch: nil)
+  /// How far the ids can be trusted.
+  var order = CommitOrder.byID
+  /// Whose locks say who may have taken an id that cannot be seen yet.
+  var lockedRelation: Int64 = 0
+  /// What was passed over because it did not come in time.
+  var late: LateHoles?
+  /// The store was asked for what is late and has not answered.
+  var isLateAsked = false
   var reader = StreamReader()
   /// What tells this incarnation of the stream from an earlier one (0: none seen yet).
   var identity: Int64 = 0
@@ -30,8 +38,8 @@ final class Stream {
   private(set) var readRows = MessageStore.pageRows
   /// For so long after a wake-up the store may keep silent about what is new.
   var throttleMs: Int64 = 0
-  /// Whether it is in the dispatcher's list of those to be looked at again after the throttle.
-  var isAwaitingThrottle = false
+  /// When the dispatcher has to come by though nothing woke it, in milliseconds of the monotonic clock.
+  var remindAtMs: Int64?
 
   /// Those who get what is appended to the log.
   private(set) var live = MemberList()
@@ -44,6 +52,8 @@ final class Stream {
   var isInPageQueue = false
   /// New messages wait in the store until the pass under way has sent what is in the log.
   var isReadPostponed = false
+  /// The session was another when the store was read to its end last: messages may have come and gone.
+  var wasInterrupted = false
   /// How many times the store has said where it is.
   var looksAnswered = 0
   /// The store refuses to say anything of it: nobody waits for that with their opening.
@@ -80,6 +90,9 @@ final class Stream {
   /// The session is another: whatever was asked on the old one will not be answered.
   func questionsLost() {
     reader.failed()
+    order.sessionChanged()
+    wasInterrupted = true
+    isLateAsked = false
     requestedPages = []
     isReadPostponed = false
   }

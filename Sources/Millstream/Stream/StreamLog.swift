@@ -47,6 +47,19 @@ struct StreamLog {
     if let id = message.id { tip = id }
   }
 
+  /// What lies between `tip` and `oldest` cannot be had any more: whoever comes by is told.
+  mutating func appendGap(oldest: Int64) {
+    let frame = ControlFrames.gap(lastSeen: tip, oldest: oldest)
+    if chunks.last?.append(frame, throughID: oldest - 1) != true {
+      let chunk = makeChunk(for: frame.count)
+      let fits = chunk.append(frame, throughID: oldest - 1)
+      precondition(fits, "the chunk was made for this frame")
+      chunks.append(chunk)
+    }
+    end = chunks[chunks.count - 1].end
+    tip = oldest - 1
+  }
+
   /// Small streams stay small: chunks begin at 1 KiB and double up to 64 KiB.
   private func makeChunk(for byteCount: Int) -> Chunk {
     let grown = chunks.last.map { min($0.capacity * 2, StreamLog.largestChunk) }

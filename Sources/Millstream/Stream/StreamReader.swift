@@ -80,6 +80,12 @@ struct StreamReader {
     return !isShort || takeStale() ? startReading() : .none
   }
 
+  /// A page was taken in up to a hole; the dispatcher says when to go on.
+  mutating func readHeld() {
+    phase = .following
+    isStale = false
+  }
+
   /// The session broke, or the question failed: nothing that was asked will be answered.
   mutating func failed() {
     switch phase {

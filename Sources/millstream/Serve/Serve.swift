@@ -70,6 +70,12 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     help: ArgumentHelp("Look at streams that often though nothing woke them.", valueName: "time"))
   var safetyPoll = DurationArgument(milliseconds: 5_000)
 
+  @Option(
+    help: ArgumentHelp(
+      "Hold PGMQ messages back while a transaction may commit one below them, at most.",
+      valueName: "time"))
+  var holeWait = DurationArgument(milliseconds: 10_000)
+
   @Option(help: ArgumentHelp("How long a client may take for its request.", valueName: "time"))
   var headTimeout = DurationArgument(milliseconds: 10_000)
 
@@ -88,7 +94,8 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
       .list("listen"), .value("listen-database"), .value("store"), .value("pgmq-prefix"),
       .value("native-prefix"), .value("queue-prefix"), .list("public"), .list("allow-origin"),
       .value("heartbeat"), .value("idle-timeout"), .value("write-deadline"), .value("health-check"),
-      .value("safety-poll"), .value("head-timeout"), .value("retry"), .value("max-connections"),
+      .value("safety-poll"), .value("hole-wait"), .value("head-timeout"), .value("retry"),
+      .value("max-connections"),
     ]
 
   func validate() throws {
@@ -136,6 +143,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     configuration.writeDeadlineMs = writeDeadline.milliseconds
     configuration.healthCheckMs = healthCheck.milliseconds
     configuration.safetyPollMs = safetyPoll.milliseconds
+    configuration.holeWaitMs = holeWait.milliseconds
     configuration.retryMs = retry.milliseconds
     configuration.maxConnections = maxConnections ?? Serve.defaultMaxConnections()
     return configuration
