@@ -78,6 +78,20 @@ import Testing
     #expect(log.position(afterID: 4) == log.end)
   }
 
+  /// Whoever stands between the gap and what follows it has not had what follows.
+  @Test func gapStandsForWhatIsMissing() {
+    var log = StreamLog(tip: 4, epoch: nil)
+    append(5, to: &log)
+    let before = log.end
+    log.appendGap(oldest: 9)
+    let behind = log.end
+    append(9, to: &log)
+    #expect(log.position(afterID: 5) == before)
+    #expect(log.position(afterID: 8) == behind)
+    #expect(log.position(afterID: 9) == log.end)
+    #expect(log.idBefore(behind) == 8)
+  }
+
   private func append(_ id: Int64, to log: inout StreamLog, bytes: Int = 20) {
     withMessage(id: id, String(repeating: "x", count: bytes)) { log.append($0) }
   }
