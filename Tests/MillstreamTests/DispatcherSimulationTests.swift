@@ -107,9 +107,7 @@ extension ScriptedSocketTests {
 
     private func sendEphemeral() {
       ephemerals += 1
-      withMessage(id: nil, "e\(ephemerals)") {
-        bench.dispatcher.deliver($0, to: bench.stream(), epoch: nil)
-      }
+      bench.sendEphemeral("e\(ephemerals)")
     }
 
     private func breakSession() {

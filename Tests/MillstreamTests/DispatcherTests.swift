@@ -194,7 +194,7 @@ extension ScriptedSocketTests {
       bench.store.publish(1...1)
       let early = bench.connect()
       bench.settle()
-      withMessage(id: nil, "now") { bench.dispatcher.deliver($0, to: bench.stream(), epoch: nil) }
+      bench.sendEphemeral("now")
       bench.store.publish(2...2)
       bench.dispatcher.wake(bench.stream())
       bench.settle()
@@ -203,6 +203,34 @@ extension ScriptedSocketTests {
       let ephemeral = "event: turbo-stream\ndata: now\n\n"
       #expect(bench.frames(early) == ephemeral + bench.store.frames(2...2))
       #expect(bench.frames(late) == bench.store.frames(2...2))
+    }
+
+    @Test func ephemeralFrameWaitsForWhatWasStoredBeforeIt() throws {
+      let bench = try DispatcherBench()
+      let client = bench.connect()
+      bench.settle()
+      bench.store.publish(1...700)
+      bench.dispatcher.wake(bench.stream())
+      bench.sendEphemeral("now")
+      bench.slices()
+      #expect(bench.frames(client).isEmpty)
+      bench.settle()
+      #expect(
+        bench.frames(client) == bench.store.frames(1...700) + "event: turbo-stream\ndata: now\n\n")
+    }
+
+    @Test func ephemeralFrameDoesNotWaitForEver() throws {
+      let bench = try DispatcherBench()
+      let client = bench.connect()
+      bench.settle()
+      bench.dispatcher.wake(bench.stream())
+      bench.sendEphemeral("now")
+      bench.slices()
+      #expect(bench.frames(client).isEmpty)
+      bench.time.nowMs += Dispatcher.longestEphemeralWaitMs
+      bench.dispatcher.tick(intervalMs: 50)
+      bench.slices()
+      #expect(bench.frames(client) == "event: turbo-stream\ndata: now\n\n")
     }
 
     @Test func refusedPageIsNotAskedForAgainAtOnce() throws {

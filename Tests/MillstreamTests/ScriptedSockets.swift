@@ -199,6 +199,11 @@ final class DispatcherBench {
     return connection
   }
 
+  /// A broadcast that was never stored has come.
+  func sendEphemeral(_ text: String) {
+    dispatcher.deliver(OwnMessage(data: Array(text.utf8)), to: stream(), epoch: nil)
+  }
+
   func stream(_ name: String = "s") -> Stream {
     dispatcher.stream(.pgmq, Array(name.utf8), channels: [])
   }

@@ -1,6 +1,7 @@
 """PGMQ takes ids before the commit: what becomes visible late is delivered all the same, in order."""
 
 import contextlib
+import json
 import threading
 import time
 
@@ -249,3 +250,19 @@ def test_sixteen_senders_flat_out(serve, pgmq_database, throttle_ms, deferred):
     for blocks in received:
         ids = [block.number for block in blocks]
         assert ids == sorted(ids) and len(set(datas(blocks))) == senders * each
+
+
+# Broadcasts that are not stored
+
+
+def test_ephemeral_broadcasts_keep_their_place(server, queue):
+    with server.subscribe("chat") as client:
+        queue.notify_until_heard(client)
+        for number in range(200):
+            queue.send(f"stored {number}")
+            queue.notify(json.dumps({"html": f"ephemeral {number}"}))
+        blocks = client.broadcasts(400)
+    assert datas(blocks) == [
+        f"{kind} {number}" for number in range(200) for kind in ("stored", "ephemeral")
+    ]
+    assert all(block.id is None for block in blocks[1::2])

@@ -2,6 +2,7 @@
 extension Dispatcher: StoreReceiver {
   func looked(at stream: Stream, _ finding: Finding?) {
     stream.looksAnswered += 1
+    defer { readingPaused(of: stream) }
     guard let finding else {
       perform(stream.reader.foundAbsent(), on: stream)
       return placeWaiting(of: stream)
@@ -69,16 +70,23 @@ extension Dispatcher: StoreReceiver {
       if end == .short { stream.order.allTaken() }
       perform(stream.reader.pageRead(isShort: end == .short), on: stream)
     }
+    readingPaused(of: stream)
     if !stream.waiting.isEmpty { placeWaiting(of: stream) }
   }
 
   func questionFailed(of stream: Stream, _ failure: QueryFailure, page: Int64?) {
     if let page { stream.requestedPages.remove(page) } else { stream.reader.failed() }
+    readingPaused(of: stream)
     guard case .refused(let sqlState, let message) = failure else { return }
     // A table that is gone is no fault: the next look says whether the stream still exists.
     if !failure.isAbsence { logRefusal(of: stream, sqlState: sqlState, message: message) }
     stream.isLookFailing = true
     placeWaiting(of: stream)
+  }
+
+  /// Unless there is more to read at once, what has waited for it can go.
+  private func readingPaused(of stream: Stream) {
+    if !stream.reader.isBusy { releaseEphemerals(of: stream) }
   }
 
   func lookWanted(at stream: Stream) {

@@ -7,22 +7,41 @@ extension Dispatcher {
   }
 
   /// A message that came with its notification.
-  func deliver(_ message: Message, to stream: Stream, epoch: UInt32?) {
-    guard let id = message.id else {
-      // Nobody can have it later, and keeping it for those who cannot follow has no bound.
-      if isCrowded(stream) {
-        writer.statistics.droppedEphemerals += 1
-      } else {
-        append(message, to: stream)
-      }
-      return
-    }
+  func deliver(_ message: OwnMessage, to stream: Stream, epoch: UInt32?) {
+    guard let id = message.id else { return deliverEphemeral(message, to: stream) }
     let isNext = stream.reader.isKnown && id == stream.log.tip + 1 && epoch == stream.log.epoch
     if isNext && !stream.reader.isBusy && !isCrowded(stream) {
-      append(message, to: stream)
+      message.lend { append($0, to: stream) }
     } else if id > stream.log.tip || epoch != stream.log.epoch {
       wake(stream)
     }
+  }
+
+  /// What was stored before it, and is being read, goes first.
+  private func deliverEphemeral(_ message: OwnMessage, to stream: Stream) {
+    if stream.reader.isBusy && stream.ephemerals.count < Stream.maximumEphemerals {
+      stream.ephemerals.append(message)
+      remind(stream, afterMs: Dispatcher.longestEphemeralWaitMs)
+    } else {
+      appendEphemeral(message, to: stream)
+    }
+  }
+
+  /// Nobody can have it later, and keeping it for those who cannot follow has no bound.
+  private func appendEphemeral(_ message: OwnMessage, to stream: Stream) {
+    if isCrowded(stream) {
+      writer.statistics.droppedEphemerals += 1
+    } else {
+      message.lend { append($0, to: stream) }
+    }
+  }
+
+  /// What was stored before them has been read, or cannot be read soon.
+  func releaseEphemerals(of stream: Stream) {
+    let waiting = stream.ephemerals
+    if waiting.isEmpty { return }
+    stream.ephemerals = []
+    for message in waiting { appendEphemeral(message, to: stream) }
   }
 
   func append(_ message: Message, to stream: Stream) {

@@ -13,6 +13,9 @@ final class Dispatcher {
   let limits: Limits
   private(set) var stores: [StoreKind: MessageStore] = [:]
 
+  /// An ephemeral broadcast waits no longer for what was stored before it.
+  static let longestEphemeralWaitMs: Int64 = 500
+
   /// Bounds and intervals of the dispatcher.
   struct Limits {
     /// How many bytes of frames a stream keeps in memory for those who come back.

@@ -13,11 +13,10 @@ extension Dispatcher {
     guard let stream = queueStream(channel) else { return }
     if payload.isEmpty { return wake(stream) }
     guard let broadcast = PGMQPayload(payload) else { return drop() }
-    let message = (
+    let message = OwnMessage(
       data: broadcast.data, event: broadcast.event, visibleTo: broadcast.visibleTo,
-      exclude: broadcast.exclude
-    )
-    withMessage(id: nil, message) { deliver($0, to: stream, epoch: nil) }
+      exclude: broadcast.exclude)
+    deliver(message, to: stream, epoch: nil)
   }
 
   private func queueStream(_ channel: UnsafeRawBufferPointer) -> Stream? {
@@ -38,36 +37,13 @@ extension Dispatcher {
     let known = notification.stream.withUnsafeBytes { registry.stream(.native, $0) }
     guard let stream = known else { return }
     guard let data = notification.data else { return wake(stream) }
-    let message = (
-      data: data, event: notification.event, visibleTo: notification.visibleTo,
-      exclude: notification.exclude
-    )
-    withMessage(id: notification.id, message) {
-      deliver($0, to: stream, epoch: notification.epoch)
-    }
+    let message = OwnMessage(
+      id: notification.id, data: data, event: notification.event,
+      visibleTo: notification.visibleTo, exclude: notification.exclude)
+    deliver(message, to: stream, epoch: notification.epoch)
   }
 
   private func drop() {
     writer.statistics.invalidNotifications += 1
-  }
-
-  private typealias Texts = (data: [UInt8], event: [UInt8]?, visibleTo: [UInt8]?, exclude: [UInt8]?)
-
-  /// Lends the texts of a payload as a message.
-  private func withMessage(id: Int64?, _ texts: Texts, _ body: (Message) -> Void) {
-    texts.data.withUnsafeBytes { data in
-      lend(texts.event) { event in
-        lend(texts.visibleTo) { visibleTo in
-          lend(texts.exclude) { exclude in
-            body(
-              Message(id: id, data: data, event: event, visibleTo: visibleTo, exclude: exclude))
-          }
-        }
-      }
-    }
-  }
-
-  private func lend(_ bytes: [UInt8]?, _ body: (UnsafeRawBufferPointer?) -> Void) {
-    if let bytes { bytes.withUnsafeBytes { body($0) } } else { body(nil) }
   }
 }

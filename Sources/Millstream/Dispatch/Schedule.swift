@@ -30,6 +30,7 @@ extension Dispatcher {
     reminded.removeAll(where: isDue)
     for stream in due {
       stream.remindAtMs = nil
+      releaseEphemerals(of: stream)
       if stream.subscriberCount > 0 { comeBy(stream) }
     }
   }

@@ -41,6 +41,11 @@ final class Stream {
   /// When the dispatcher has to come by though nothing woke it, in milliseconds of the monotonic clock.
   var remindAtMs: Int64?
 
+  /// Ephemeral broadcasts that wait until what was stored before them has been read.
+  var ephemerals: [OwnMessage] = []
+  /// How many may wait; beyond that they overtake.
+  static let maximumEphemerals = 64
+
   /// Those who get what is appended to the log.
   private(set) var live = MemberList()
   /// Those who are opening, or behind the log.
