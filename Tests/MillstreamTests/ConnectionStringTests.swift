@@ -47,6 +47,26 @@ import Testing
     if let port { #expect(settings["port"] == port) }
   }
 
+  @Test(
+    arguments: [
+      ("host=a,b,c port=1,2,3", 0, "a,b,c", nil, "1,2,3"),
+      ("host=a,b,c port=1,2,3", 1, "b,c,a", nil, "2,3,1"),
+      ("host=a,b,c port=1", 5, "c,a,b", nil, "1"),
+      ("host=a,a hostaddr=1.1.1.1,::1", 1, "a,a", "::1,1.1.1.1", nil),
+      ("hostaddr=1.1.1.1,::1", 1, nil, "::1,1.1.1.1", nil),
+      ("host=a port=1", 7, "a", nil, "1"),
+      ("host=a,,b", 1, ",b,a", nil, nil),
+    ] as [(String, Int, String?, String?, String?)])
+  func anotherHostIsTriedFirst(
+    text: String, count: Int, host: String?, hostaddr: String?, port: String?
+  ) throws {
+    var settings = try ConnectionString(text)
+    settings.rotateHosts(by: count)
+    #expect(settings["host"] == host)
+    #expect(settings["hostaddr"] == hostaddr)
+    #expect(settings["port"] == port)
+  }
+
   @Test func nothingToResolveChangesNothing() throws {
     var settings = try ConnectionString("host=/tmp port=5")
     settings.setAddresses([])

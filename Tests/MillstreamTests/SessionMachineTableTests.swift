@@ -32,7 +32,7 @@ import Testing
     .backingOff: [.backoffEnded: (.resolve, .resolving)],
     .stopped: [:],
   ]
-  private static let retry = Action.retry(afterMs: 100)
+  private static let retry = Action.retry(afterMs: 500)
 
   @Test(arguments: State.allCases) func everyEvent(in state: State) {
     let events: [Event] = [
@@ -69,7 +69,7 @@ import Testing
         Issue.record("no retry")
         return
       }
-      #expect(delay == min(100 << min(Int64(count) - 1, 10), SessionMachine.longestBackoffMs))
+      #expect(delay == min(500 << min(Int64(count) - 1, 10), SessionMachine.longestBackoffMs))
       _ = machine.backoffEnded()
     }
   }

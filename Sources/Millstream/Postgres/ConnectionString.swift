@@ -86,6 +86,21 @@ struct ConnectionString: Sendable {
     if !ports.isEmpty { set("port", rows.map(\.port).joined(separator: ",")) }
   }
 
+  /// The same hosts, beginning with another one: libpq tries them in order, and has no time limit for
+  /// any of them when it does not wait itself, so a first one that is dead would hide the others.
+  mutating func rotateHosts(by count: Int) {
+    let keywords = ["host", "hostaddr", "port"]
+    let lists = keywords.map {
+      (self[$0] ?? "").split(separator: ",", omittingEmptySubsequences: false)
+    }
+    let hosts = max(lists[0].count, lists[1].count)
+    // One port is for all hosts.
+    for (keyword, list) in zip(keywords, lists) where list.count == hosts && hosts > 1 {
+      let first = count % hosts
+      set(keyword, (list[first...] + list[..<first]).joined(separator: ","))
+    }
+  }
+
   /// Calls `body` with the arrays that `PQconnectStartParams` takes.
   func withParameters<Result>(
     _ body: (UnsafePointer<UnsafePointer<CChar>?>, UnsafePointer<UnsafePointer<CChar>?>) -> Result

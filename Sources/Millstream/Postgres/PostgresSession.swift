@@ -23,6 +23,8 @@ final class PostgresSession {
     var answerMs: Int64 = 30_000
     /// An idle session is asked for a sign of life that often.
     var healthCheckMs: Int64 = 5_000
+    /// From asking for it to its coming.
+    var signOfLifeMs: Int64 { max(healthCheckMs, 1_000) }
   }
 
   let name: String
@@ -56,6 +58,8 @@ final class PostgresSession {
     var settings = settings
     settings.setDefault("application_name", "millstream \(name)")
     settings.set("client_encoding", "UTF8")
+    // Of several hosts, or several addresses of one name, the primary is the one that we want.
+    settings.setDefault("target_session_attrs", "primary")
     // A connection that is open and dead is found out by the kernel, too.
     settings.setDefault("keepalives_idle", "10")
     settings.setDefault("keepalives_interval", "5")
@@ -88,7 +92,9 @@ final class PostgresSession {
     switch action {
     case .none: break
     case .resolve: resolve()
-    case .connect: connect(resolvedSettings)
+    case .connect:
+      resolvedSettings.rotateHosts(by: machine.failures)
+      connect(resolvedSettings)
     case .waitReadable: watch(.readable)
     case .waitWritable: watch(.writable)
     case .check: check()
@@ -213,13 +219,16 @@ final class PostgresSession {
   private func deadlinePassed() {
     if !machine.isReady { return fail("no log-in within \(limits.connectMs) ms") }
     if openQueries > 0 { return fail("no answer within the time limit") }
-    submit(Query(sql: "SELECT 1"))
+    // Behind a pooler it may have become another server's session without a break.
+    submit(PrimaryCheck { [unowned self] in if !$0 { fail("became a session with a standby") } })
     flush()
-    deadline.fire(afterMs: max(limits.healthCheckMs, 1_000))
+    deadline.fire(afterMs: limits.signOfLifeMs)
   }
 
-  func setDeadline() {
-    deadline.fire(afterMs: openQueries > 0 ? limits.answerMs : limits.healthCheckMs)
+  /// - Parameter isSignOfLifeDue: the server has nothing to do before its next answer.
+  func setDeadline(isSignOfLifeDue: Bool = false) {
+    if openQueries == 0 { return deadline.fire(afterMs: limits.healthCheckMs) }
+    deadline.fire(afterMs: isSignOfLifeDue ? limits.signOfLifeMs : limits.answerMs)
   }
 
   fileprivate func noticeReceived(_ text: String) {

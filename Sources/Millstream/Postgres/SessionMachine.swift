@@ -30,7 +30,8 @@ struct SessionMachine {
     case idle, resolving, connecting, checking, ready, backingOff, stopped
   }
 
-  static let firstBackoffMs: Int64 = 100
+  static let shortestBackoffMs: Int64 = 20
+  static let firstBackoffMs: Int64 = 500
   static let longestBackoffMs: Int64 = 5_000
 
   private var state = State.idle
@@ -105,10 +106,13 @@ struct SessionMachine {
     return .close
   }
 
-  /// Doubles with each failure up to a limit; half of it is random.
+  /// Any time up to a limit that doubles with each failure. A server that goes cuts all loops off in
+  /// the same millisecond, and they must not all be back in the same one: so even the first attempt
+  /// is spread, and the whole of the delay is random.
   private func backoffMs() -> Int64 {
     let doublings = min(failures - 1, 10)
     let full = min(SessionMachine.firstBackoffMs << doublings, SessionMachine.longestBackoffMs)
-    return full / 2 + Int64(random() * Double(full / 2))
+    let shortest = SessionMachine.shortestBackoffMs
+    return shortest + Int64(random() * Double(full - shortest))
   }
 }

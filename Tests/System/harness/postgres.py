@@ -30,7 +30,8 @@ SETTINGS = {
 class Postgres:
     """One cluster. `create` and `start` it, `remove` it at the end."""
 
-    def __init__(self):
+    def __init__(self, **settings):
+        self.settings = SETTINGS | settings
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="millstream-postgres-"))
         self.port = free_port()
         self.process = None
@@ -43,23 +44,23 @@ class Postgres:
     def create(self):
         """initdb; no server runs yet."""
         data = str(self.directory / "data")
-        initdb = [_program("initdb"), "--pgdata", data, "--username", "postgres"]
+        initdb = [program("initdb"), "--pgdata", data, "--username", "postgres"]
         initdb += ["--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
         made = subprocess.run(
-            _unprivileged() + initdb, cwd=self.directory, capture_output=True, text=True
+            unprivileged() + initdb, cwd=self.directory, capture_output=True, text=True
         )
         assert made.returncode == 0, f"initdb failed:\n{made.stdout}{made.stderr}"
 
     def start(self):
         """Returns when it takes connections."""
         assert self.process is None, "Postgres runs already"
-        server = [_program("postgres"), "-D", str(self.directory / "data")]
+        server = [program("postgres"), "-D", str(self.directory / "data")]
         server += ["-p", str(self.port), "-k", str(self.directory), "-h", "127.0.0.1"]
-        for name, value in SETTINGS.items():
+        for name, value in self.settings.items():
             server += ["-c", f"{name}={value}"]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                _unprivileged() + server, cwd=self.directory, stdout=log, stderr=log
+                unprivileged() + server, cwd=self.directory, stdout=log, stderr=log
             )
         wait_until(self._takes_connections, f"Postgres takes connections, see {self.log}")
 
@@ -150,7 +151,7 @@ def execute(conninfo, statement, *parameters):
         return cursor.fetchall() if cursor.description else []
 
 
-def _program(name):
+def program(name):
     """Debian keeps Postgres' own programs out of the PATH; the newest version there is."""
     found = sorted(
         pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"),
@@ -161,7 +162,7 @@ def _program(name):
     return str(path)
 
 
-def _unprivileged():
+def unprivileged():
     """Postgres refuses to run as root; and it shall not outlive us, whatever ends us."""
     prefix = ["setpriv", "--pdeathsig", "INT"]
     if os.geteuid() == 0:
