@@ -11,7 +11,7 @@ import pytest
 from harness.crowd import Crowd
 from harness.native import Publisher
 from harness.pgbouncer import PgBouncer
-from harness.pgmq import Queue
+from harness.pgmq import Queue, pgmq_sql
 from harness.postgres import execute
 from harness.server import native_path, run
 from harness.waiting import wait_until
@@ -144,11 +144,25 @@ def test_throttled_queue(serve, full_database, throttle_ms):
 def test_throttle_that_began_before_the_client_came(serve, full_database):
     """Nobody heard the wake-up that began it; the next message falls into it, and sends none."""
     server = serve(full_database, "--safety-poll", NEVER)
-    with Queue(full_database, "chat") as queue:
-        queue.create(throttle_ms=2000).send("begins the throttle")
+    with Queue(full_database, "chat") as queue, server.subscribe("other"):
+        queue.create(throttle_ms=3000).send("begins the throttle")
         with server.subscribe("chat") as client:
+            # All looks that its coming causes are over.
+            assert not client.has_block(limit=0.5)
             queue.send("falls into it")
-            assert client.broadcast(limit=2 + GRACE_SECONDS).data == "falls into it"
+            assert client.broadcast(limit=3 + GRACE_SECONDS).data == "falls into it"
+
+
+def test_throttle_where_pgmq_is_installed_later(serve, database):
+    """The session began where there was no table of throttles."""
+    server = serve(database, "--safety-poll", NEVER)
+    with server.subscribe("chat") as client:
+        execute(database, pgmq_sql())
+        with Queue(database, "chat") as queue:
+            queue.create(throttle_ms=1000).send("first")
+            assert client.broadcast().data == "first"
+            queue.send("second")
+            assert client.broadcast(limit=1 + GRACE_SECONDS).data == "second"
 
 
 def test_throttle_of_a_queue_that_is_made_later(serve, full_database):

@@ -11,10 +11,17 @@ extension Dispatcher: StoreReceiver {
     let wentBack = stream.hasGoneBack(to: finding.highestID)
     if finding.identity != stream.identity || wentBack { begin(stream, finding) }
     stream.highestSeen = finding.highestID
-    stream.throttleMs = finding.throttleMs
     stream.lockedRelation = finding.lockedRelation
+    noteThrottle(finding.throttleMs, of: stream)
     perform(stream.reader.found(hasNews: finding.highestID > stream.log.tip), on: stream)
     placeWaiting(of: stream)
+  }
+
+  /// A throttle that was not known may have begun with a wake-up that nobody heard.
+  private func noteThrottle(_ throttleMs: Int64, of stream: Stream) {
+    let isNew = throttleMs != stream.throttleMs
+    stream.throttleMs = throttleMs
+    if isNew { awaitThrottle(of: stream) }
   }
 
   /// The stream is seen for the first time, or is another than before.

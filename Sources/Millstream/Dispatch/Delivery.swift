@@ -3,7 +3,7 @@ extension Dispatcher {
   /// A wake-up, or the data itself, came for a stream.
   func wake(_ stream: Stream) {
     comeBy(stream)
-    if stream.throttleMs > 0 { remind(stream, afterMs: stream.throttleMs + 10) }
+    awaitThrottle(of: stream)
   }
 
   /// A message that came with its notification.

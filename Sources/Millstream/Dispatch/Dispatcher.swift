@@ -146,6 +146,7 @@ final class Dispatcher {
     for stream in registry.streams {
       guard stream.channels.contains(where: names.contains) else { continue }
       perform(stream.reader.lookWanted(), on: stream)
+      awaitThrottle(of: stream)
       placeWaiting(of: stream)
     }
   }

@@ -32,7 +32,17 @@ extension Dispatcher {
       stream.remindAtMs = nil
       releaseEphemerals(of: stream)
       if stream.subscriberCount > 0 { comeBy(stream) }
+      // Another wake-up has come since this was asked for, and its throttle is not over.
+      if stream.throttleEndsMs > nowMs { remind(stream, afterMs: stream.throttleEndsMs - nowMs) }
     }
+  }
+
+  /// After a wake-up the trigger may keep silent for a time, and says nothing at its end.
+  func awaitThrottle(of stream: Stream) {
+    guard stream.throttleMs > 0 else { return }
+    let afterMs = stream.throttleMs + 10
+    stream.throttleEndsMs = writer.clock.monotonicMs + afterMs
+    remind(stream, afterMs: afterMs)
   }
 
   private func forgetEmpty(_ nowMs: Int64) {

@@ -35,15 +35,25 @@ final class PGMQStore: MessageStore {
       """
   }
 
+  /// Not known of a session that is new; asked before each look until there is such a table.
   private var hasThrottles = false
 
-  /// The session is new: finds out what this installation of PGMQ has.
   override func sessionReady() {
-    reads.submit(
-      ThrottleTableQuery { [unowned self] in hasThrottles = $0 })
+    hasThrottles = false
   }
 
   override func look(at streams: [Stream]) {
+    if hasThrottles { return askAbout(streams) }
+    reads.submit(ThrottleTableQuery(streams: streams, store: self))
+  }
+
+  fileprivate func throttlesKnown(_ hasThrottles: Bool, _ streams: [Stream]) {
+    self.hasThrottles = hasThrottles
+    askAbout(streams)
+    reads.flush()
+  }
+
+  private func askAbout(_ streams: [Stream]) {
     let sql = PGMQStore.lookSQL(hasThrottles: hasThrottles)
     submit(QueueLookQuery(sql: sql, streams: streams, store: self))
   }
@@ -102,18 +112,29 @@ final class PGMQStore: MessageStore {
   }
 }
 
-/// Asks whether the throttle of notify triggers is kept in a table.
+/// Asks whether the throttle of notify triggers is kept in a table, before a look that would name it.
 private final class ThrottleTableQuery: Query {
-  private let answered: (Bool) -> Void
+  private unowned let store: PGMQStore
+  private let streams: [Stream]
+  private var hasThrottles = false
 
-  init(answered: @escaping (Bool) -> Void) {
-    self.answered = answered
+  init(streams: [Stream], store: PGMQStore) {
+    self.streams = streams
+    self.store = store
     super.init(
       sql: "SELECT pg_catalog.to_regclass('pgmq.notify_insert_throttle') IS NOT NULL")
   }
 
   override func row(_ row: Row) {
-    answered(row.bool(0))
+    hasThrottles = row.bool(0)
+  }
+
+  override func finished() {
+    store.throttlesKnown(hasThrottles, streams)
+  }
+
+  override func failed(_ failure: QueryFailure) {
+    for stream in streams { store.lookFailed(at: stream, failure) }
   }
 }
 

@@ -38,6 +38,8 @@ final class Stream {
   private(set) var readRows = MessageStore.pageRows
   /// For so long after a wake-up the store may keep silent about what is new.
   var throttleMs: Int64 = 0
+  /// When all that it may have kept silent about can be read, in milliseconds of the monotonic clock.
+  var throttleEndsMs: Int64 = 0
   /// When the dispatcher has to come by though nothing woke it, in milliseconds of the monotonic clock.
   var remindAtMs: Int64?
 
