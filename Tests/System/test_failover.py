@@ -7,6 +7,7 @@ import pytest
 
 from harness.crowd import Crowd
 from harness.native import Publisher
+from harness.pgbouncer import PgBouncer
 from harness.pgmq import Queue
 from harness.postgres import execute
 from harness.proxy import Proxy
@@ -211,8 +212,6 @@ def test_first_of_several_hosts_is_dead(serve, pair, name):
 
 def test_session_that_becomes_one_with_a_standby(serve, pair, name):
     """Clients of a pooler keep their connection while the server behind it is another one."""
-    from harness.pgbouncer import PgBouncer
-
     create_queue(pair.primary)
     with PgBouncer(name.port) as pooler:
         server = serve(
@@ -230,6 +229,7 @@ def test_session_that_becomes_one_with_a_standby(serve, pair, name):
             demote(pair.primary, pair.standby)
             with Publishing(pair.standby) as publishing:
                 publishing.send("new 1", "new 2")
+            server.wait_for_line("a standby", "word of the standby")
             wait_for_heartbeats(crowd)
             name.switch(pair.standby.port)
             assert_got(crowd, since(before, stored(pair.standby)))
@@ -293,7 +293,9 @@ def test_lost_messages_beyond_the_sequence(serve, pair, name):
             assert rest == kept + ["new 1", "new 2"]
 
 
-def test_ids_that_were_given_out_again(serve, pair, name):
+@pytest.mark.xfail(strict=True, reason="nothing tells a timeline with other messages from this one")
+@pytest.mark.parametrize("index", [0, -1], ids=["pgmq", "native"])
+def test_ids_that_were_given_out_again(serve, pair, name, index):
     """The new primary has gone past the clients' position before anybody is back."""
     create_queue(pair.primary)
     server = serve(conninfo(name.port), "--safety-poll", "1s")
@@ -304,8 +306,7 @@ def test_ids_that_were_given_out_again(serve, pair, name):
             publishing.send(*news)
             name.switch(pair.standby.port)
             publishing.send("the last")
-        for index in (0, -1):
-            crowd.wait(lambda client: any(b.data == "the last" for b in _messages(client)), "it")
-            got = blocks_of(crowd, 1, index)
-            missing = [new for new in news if new not in got]
-            assert not missing, f"{len(missing)} messages were passed over in silence"
+        crowd.wait(lambda client: any(b.data == "the last" for b in _messages(client)), "it")
+        got = blocks_of(crowd, 1, index)
+        missing = [new for new in news if new not in got]
+        assert not missing, f"{len(missing)} messages were passed over in silence"

@@ -113,7 +113,8 @@ def test_trigger_that_only_replication_fires(poller, chat, full_database):
 def test_commit_long_after_a_throttled_insert(serve, chat, full_database):
     """The trigger decides when the row is inserted; nothing tells of a commit that comes later."""
     chat.create(throttle_ms=300)
-    server = serve(full_database, "--safety-poll", f"{SAFETY_POLL_SECONDS}s")
+    look = f"{SAFETY_POLL_SECONDS}s"
+    server = serve(full_database, "--safety-poll", look, "--heartbeat", "1h")
     with server.subscribe("chat") as client, psycopg.connect(full_database) as slow:
         chat.send("wakes")
         chat.send_to(slow, {"html": "silent"})
@@ -143,7 +144,7 @@ def test_throttled_queue(serve, full_database, throttle_ms):
 
 def test_throttle_that_began_before_the_client_came(serve, full_database):
     """Nobody heard the wake-up that began it; the next message falls into it, and sends none."""
-    server = serve(full_database, "--safety-poll", NEVER)
+    server = serve(full_database, "--safety-poll", NEVER, "--heartbeat", "1h")
     with Queue(full_database, "chat") as queue, server.subscribe("other"):
         queue.create(throttle_ms=3000).send("begins the throttle")
         with server.subscribe("chat") as client:
@@ -340,6 +341,20 @@ def test_looks_do_not_grow_with_the_streams(serve, counted, pgmq_database):
     # A tick is 50 ms: no more than 20 looks in a second, each for many streams.
     assert 0 < many["looks"] <= 20 * 3 + 10
     assert many["reads"] <= few["reads"] + 5, "a look that finds nothing new reads nothing"
+
+
+@pytest.mark.xfail(strict=True, reason="the sequence alone says that there may be something new")
+def test_looks_at_queues_whose_sequence_is_ahead(serve, counted, pgmq_database):
+    """After a rollback, a crash or a promotion no message has the highest id, perhaps for long."""
+    execute(
+        pgmq_database,
+        "SELECT pgmq.create(q), pgmq.send(q, '{}'), nextval('pgmq.q_' || q || '_msg_id_seq')"
+        " FROM (SELECT 'pgbus_room' || n AS q FROM generate_series(0, 99) AS n) AS queues",
+    )
+    names = [f"room{number}" for number in range(100)]
+    counts = _looks_of(serve, counted, pgmq_database, names)
+    print(f"looks of 100 queues whose sequence is ahead: {counts}")
+    assert counts["reads"] <= 20
 
 
 def test_no_look_at_streams_without_subscribers(serve, counted, pgmq_database):

@@ -32,6 +32,7 @@ auth_file = {self.directory}/users.txt
 pool_mode = {pool_mode}
 default_pool_size = 2
 max_client_conn = 200
+server_login_retry = 0.2
 ignore_startup_parameters = extra_float_digits
 """
         )
