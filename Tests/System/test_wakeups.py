@@ -142,6 +142,21 @@ def test_throttled_queue(serve, full_database, throttle_ms):
     assert_named(full_database, queue.name, "throttled", f"{throttle_ms} ms", fails=False)
 
 
+def test_burst_of_several_throttles(serve, full_database):
+    """Each wake-up begins a throttle; the last one's counts, wherever in it the burst ends."""
+    server = serve(full_database, "--safety-poll", NEVER)
+    with Queue(full_database, "chat") as queue, server.subscribe("chat") as client:
+        queue.create(throttle_ms=200)
+        for milliseconds in range(220, 420, 20):
+            deadline = time.monotonic() + milliseconds / 1000
+            texts = []
+            while time.monotonic() < deadline:
+                texts.append(f"{milliseconds}.{len(texts)}")
+                queue.send(texts[-1])
+            got = client.broadcasts(len(texts), limit=0.2 + GRACE_SECONDS)
+            assert [block.data for block in got] == texts
+
+
 def test_throttle_that_began_before_the_client_came(serve, full_database):
     """Nobody heard the wake-up that began it; the next message falls into it, and sends none."""
     server = serve(full_database, "--safety-poll", NEVER, "--heartbeat", "1h")
