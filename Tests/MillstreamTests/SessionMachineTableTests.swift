@@ -54,7 +54,8 @@ import Testing
   }
 
   @Test func delayIsRandomFromTheShortestOn() {
-    for (number, expected) in [(0.0, 20), (0.25, 140), (0.5, 260), (1.0, 500)] as [(Double, Int64)] {
+    for (number, expected) in [(0.0, 20), (0.25, 140), (0.5, 260), (1.0, 500)] as [(Double, Int64)]
+    {
       var machine = SessionMachine(random: { number })
       _ = machine.started()
       #expect(machine.failed() == .retry(afterMs: expected))
