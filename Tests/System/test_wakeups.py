@@ -345,13 +345,13 @@ def counted(postgres):
 
 
 def _looks_of(serve, counted, database, names, intervals=3):
-    """The looks of `intervals` safety intervals, and the reads, with a subscriber on each stream."""
+    """The looks and reads of `intervals` safety intervals, with a subscriber on each stream."""
     server = serve(database, "--store", "pgmq", "--safety-poll", "1s", "--health-check", "1h")
     name = database.rpartition("dbname=")[2]
     with Crowd(server.open(stream) for stream in names) as crowd:
         crowd.connected()
         before = _statements(counted, name)
-        # An interval is over when each stream was looked at: that is what is measured, by the clock.
+        # What is counted goes by the clock, so here it is time that is waited for.
         deadline = time.monotonic() + intervals
         wait_until(lambda: time.monotonic() >= deadline, "the intervals", limit=intervals + 5)
         after = _statements(counted, name)
