@@ -4,6 +4,8 @@ public struct Statistics: Sendable {
   public internal(set) var opened: UInt64 = 0
   /// Connections ended, by `CloseReason.rawValue`.
   public internal(set) var closed = [UInt64](repeating: 0, count: CloseReason.allCases.count)
+  /// How many connections ended for one reason.
+  public func closed(_ reason: CloseReason) -> UInt64 { closed[Int(reason.rawValue)] }
   /// Successful `send` calls of frames.
   public internal(set) var sends: UInt64 = 0
   /// Bytes of frames that the kernel took.

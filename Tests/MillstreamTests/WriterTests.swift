@@ -174,9 +174,11 @@ private let scriptedSend: SystemCalls.Send = { _, bytes, count, _ in
     script = [3, 0]
     writer.pump(connections[0])
     let now = writer.clock.monotonicMs
-    #expect(writer.blocked.overdue(nowMs: now, deadlineMs: 60_000).isEmpty)
-    let overdue = writer.blocked.overdue(nowMs: now + 60_000, deadlineMs: 50_000)
-    #expect(overdue == [connections[1], connections[2], connections[0]])
+    #expect(writer.blocked.due(nowMs: now, intervalMs: 60_000).isEmpty)
+    let due = writer.blocked.due(nowMs: now + 60_000, intervalMs: 50_000)
+    #expect(due == [connections[1], connections[2], connections[0]])
+    let first = writer.blocked.due(nowMs: now + 60_000, intervalMs: 50_000, atMost: 2)
+    #expect(first == [connections[1], connections[2]])
   }
 
   private func join() -> ConnectionRef {
