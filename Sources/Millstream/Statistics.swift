@@ -4,8 +4,6 @@ public struct Statistics: Sendable {
   public internal(set) var opened: UInt64 = 0
   /// Connections ended, by `CloseReason.rawValue`.
   public internal(set) var closed = [UInt64](repeating: 0, count: CloseReason.allCases.count)
-  /// How many connections ended for one reason.
-  public func closed(_ reason: CloseReason) -> UInt64 { closed[Int(reason.rawValue)] }
   /// Successful `send` calls of frames.
   public internal(set) var sends: UInt64 = 0
   /// Bytes of frames that the kernel took.
@@ -30,4 +28,7 @@ public struct Statistics: Sendable {
   public internal(set) var gaps: UInt64 = 0
   /// Streams that began anew under their subscribers.
   public internal(set) var resets: UInt64 = 0
+
+  /// How many connections ended for one reason.
+  public func closed(_ reason: CloseReason) -> UInt64 { closed[Int(reason.rawValue)] }
 }

@@ -5,26 +5,29 @@ import Glibc
 ///
 /// All but the buffering fails on Unix sockets, where nobody can go without the kernel knowing.
 struct ClientSocketOptions {
-  /// The write deadline of the instance.
-  var writeDeadlineMs: Int64
+  /// How long the kernel waits for the other side to acknowledge anything, or to make room.
+  let userTimeoutMs: Int64
 
-  /// How much longer than the write deadline the kernel waits: the deadline names the better reason.
-  private static let marginMs: Int64 = 2_000
   /// How much that was not sent to the client yet the kernel takes. A client that reads nothing costs
   /// that, and not the megabytes up to which Linux lets a send buffer grow. What is on its way does
   /// not count, so it slows no fast client down.
   private static let unsentBytes: Int32 = 64 * 1024
 
+  /// Longer than the write deadline, which names the better reason, by one heartbeat: whoever is cut
+  /// off for a moment shall not be given up, for it would not hear of it, and wait for ever. A client
+  /// that has missed two heartbeats knows by itself.
+  init(writeDeadlineMs: Int64, heartbeatMs: Int64) {
+    userTimeoutMs = writeDeadlineMs + min(heartbeatMs, 30_000)
+  }
+
   func apply(to descriptor: Int32) {
     // Frames are small and must not wait for each other.
     set(descriptor, IPPROTO_TCP, TCP_NODELAY, 1)
     set(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, ClientSocketOptions.unsentBytes)
-    // For bytes on their way, which a heartbeat always makes some of: so long unacknowledged, or so
-    // long without room at the other side, and the connection is over. Without it the kernel sends
-    // again for a quarter of an hour.
-    let limitMs = writeDeadlineMs + ClientSocketOptions.marginMs
-    set(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, Int32(clamping: limitMs))
-    // For when nothing is on its way: a request that never comes, or heartbeats that are hours apart.
+    // For bytes on their way, and every heartbeat sends some: so long unacknowledged, and the
+    // connection is over. Without it the kernel sends them again for a quarter of an hour.
+    set(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, Int32(clamping: userTimeoutMs))
+    // For when nothing is on its way, because the heartbeats are minutes apart.
     set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
     set(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, 30)
     set(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, 5)

@@ -89,7 +89,8 @@ public final class Endpoint {
     var opened: [ListeningSocket] = []
     for address in addresses { opened.append(try address.listen()) }
     let options = ClientSocketOptions(
-      writeDeadlineMs: instance.configuration.writeDeadlineMs)
+      writeDeadlineMs: instance.configuration.writeDeadlineMs,
+      heartbeatMs: instance.configuration.heartbeatMs)
     for socket in opened { options.apply(to: socket.descriptor) }
     sockets = opened
     watchers = sockets.map { socket in
