@@ -55,8 +55,9 @@ struct Pace {
   /// Rounded up: at a high rate a few bytes are worth less than a millisecond, but not nothing.
   private static func worthMs(of bytes: Int64, _ patience: Patience) -> Int64 {
     let rate = patience.bytesPerSecond
-    // More than the deadline is owed by nobody who is still here.
-    guard rate > 0, bytes / rate < patience.deadlineMs / 1000 + 1 else { return patience.deadlineMs }
+    // Nobody who is still here owes more than the deadline.
+    let isEnough = rate == 0 || bytes / rate > patience.deadlineMs / 1000
+    if isEnough { return patience.deadlineMs }
     return (bytes * 1000 + rate - 1) / rate
   }
 }

@@ -34,7 +34,8 @@ struct ClientSocketOptions {
     set(descriptor, IPPROTO_TCP, TCP_KEEPCNT, 3)
   }
 
-  private func set(_ descriptor: Int32, _ level: some BinaryInteger, _ name: Int32, _ value: Int32) {
+  private func set(_ descriptor: Int32, _ level: some BinaryInteger, _ name: Int32, _ value: Int32)
+  {
     var value = value
     setsockopt(descriptor, Int32(level), name, &value, socklen_t(MemoryLayout<Int32>.size))
   }
