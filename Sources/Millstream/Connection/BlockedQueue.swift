@@ -32,11 +32,17 @@ struct BlockedQueue {
   mutating func remove(_ connection: ConnectionRef) {
     guard connection.pointee.isBlocked else { return }
     connection.pointee.isBlocked = false
-    paces[connection.pointee.slot] = nil
+    forgetPace(of: connection)
     let previous = connection.pointee.previousBlocked
     let next = connection.pointee.nextBlocked
     if previous == ConnectionTable.none { first = next } else { link(previous, nextTo: next) }
     if next == ConnectionTable.none { last = previous } else { link(next, previousTo: previous) }
+  }
+
+  /// After a storm its memory goes back.
+  private mutating func forgetPace(of connection: ConnectionRef) {
+    paces[connection.pointee.slot] = nil
+    if paces.isEmpty && paces.capacity > ConnectionTable.slabSize { paces = [:] }
   }
 
   private func link(_ slot: UInt32, nextTo next: UInt32) {
