@@ -44,8 +44,8 @@ sanitize: ## Run the tests under AddressSanitizer with LeakSanitizer, then under
 	MILLSTREAM_BIN=$(CURDIR)/.build-tsan/debug/millstream .build-tools/venv/bin/pytest \
 	  Tests/System/test_wire.py Tests/System/test_delivery.py Tests/System/test_postgres_restart.py
 
-FUZZ_SECONDS ?= 240
-fuzz: ## Fuzz what reads bytes from outside, for FUZZ_SECONDS
+FUZZ_SECONDS ?= 360
+fuzz: ## Fuzz what reads bytes from outside, and frames, for FUZZ_SECONDS
 	Tests/setup.sh packages
 	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 

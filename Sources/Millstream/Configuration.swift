@@ -15,6 +15,9 @@ public struct Configuration: Sendable {
   public var idleTimeoutMs: Int64 = 3_600_000
   /// A client that takes none of the bytes due to it for so long is dropped.
   public var writeDeadlineMs: Int64 = 5_000
+  /// A client that is behind has to take so many bytes a second, over the write deadline; 0: any
+  /// progress will do.
+  public var minimumRateBytesPerSecond: Int64 = 64
   /// An idle Postgres session is asked for a sign of life that often.
   public var healthCheckMs: Int64 = 5_000
   /// A stream with subscribers is looked at that often though nothing woke it; 0: never.

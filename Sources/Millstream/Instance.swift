@@ -198,6 +198,9 @@ extension Instance.Parts {
       kind == .pgmq ? PGMQStore(reads: reads) : NativeStore(reads: reads)
     }
     writer = Writer(loop: loop, clock: clock, calls: SystemCalls())
+    writer.patience = Patience(
+      deadlineMs: configuration.writeDeadlineMs,
+      bytesPerSecond: configuration.minimumRateBytesPerSecond)
     dispatcher = Dispatcher(
       writer: writer, listener: listener, stores: stores,
       limits: Dispatcher.Limits(

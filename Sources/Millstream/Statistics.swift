@@ -28,4 +28,7 @@ public struct Statistics: Sendable {
   public internal(set) var gaps: UInt64 = 0
   /// Streams that began anew under their subscribers.
   public internal(set) var resets: UInt64 = 0
+
+  /// How many connections ended for one reason.
+  public func closed(_ reason: CloseReason) -> UInt64 { closed[Int(reason.rawValue)] }
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fuzzes what reads bytes from outside: run.sh [SECONDS [TARGET...]]
+# Fuzzes what reads bytes from outside, and what browsers read: run.sh [SECONDS [TARGET...]]
 #
 # SECONDS (60 by default) are shared by the targets. The sources under test are compiled straight
 # into each fuzzer, with libFuzzer and AddressSanitizer from the Swift toolchain. What it finds is
@@ -10,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- RequestParser SignedNames NotificationPayload Names
+[ $# -gt 0 ] || set -- RequestParser SignedNames NotificationPayload Names FrameWriter NotifiedFrame
 work=${FUZZ_DIR:-.build/fuzz}
 mkdir -p "$work"
 
@@ -26,14 +26,16 @@ sources="
   Sources/Millstream/Store/JSONScanner.swift Sources/Millstream/Store/JSONString.swift
   Sources/Millstream/Store/JSONValue.swift Sources/Millstream/Store/NotificationPayload.swift
   Sources/Millstream/Store/QueueName.swift Sources/Millstream/Store/UTF8Sequence.swift
-  Sources/Millstream/Stream/ConnectionID.swift Sources/Millstream/Stream/CursorRequest.swift"
+  Sources/Millstream/Stream/ConnectionID.swift Sources/Millstream/Stream/CursorRequest.swift
+  Sources/Millstream/Stream/FrameWriter.swift Sources/Millstream/Stream/Message.swift
+  Tests/Fuzz/BrowserParser.swift"
 
 for target in "$@"; do
   # Checked arithmetic and debug preconditions stay on: -O is for speed, not for silence.
   # shellcheck disable=SC2086
   swiftc -O -enforce-exclusivity=checked -swift-version 6 -parse-as-library \
     -assert-config Debug -use-ld=lld -sanitize=fuzzer,address -I Sources/CLibCrypto \
-    -module-name "$target" $sources "Tests/Fuzz/${target}Fuzz.swift" -o "$work/$target.fuzzer"
+    -package-name millstream -module-name "$target" $sources "Tests/Fuzz/${target}Fuzz.swift" -o "$work/$target.fuzzer"
 done
 
 share=$((seconds / $#))

@@ -16,7 +16,7 @@ import Testing
       queue.remove(connection)
       model.removeAll { $0 == connection }
       if Bool.random(using: &random) {
-        queue.append(connection, nowMs: step)
+        queue.append(connection, Pace(nowMs: step, heldBytes: 0))
         model.append(connection)
       }
       #expect(listed(queue) == model)
@@ -25,16 +25,16 @@ import Testing
     }
   }
 
-  @Test func deadlineIsReachedToTheMillisecond() {
+  @Test func intervalIsKeptToTheMillisecond() {
     var queue = BlockedQueue(table: table)
     let all = connections(3)
     for (index, connection) in all.enumerated() {
-      queue.append(connection, nowMs: 1000 + Int64(index) * 10)
+      queue.append(connection, Pace(nowMs: 1000 + Int64(index) * 10, heldBytes: 0))
     }
-    #expect(queue.overdue(nowMs: 1099, deadlineMs: 100).isEmpty)
-    #expect(queue.overdue(nowMs: 1100, deadlineMs: 100) == [all[0]])
-    #expect(queue.overdue(nowMs: 1119, deadlineMs: 100) == [all[0], all[1]])
-    #expect(queue.overdue(nowMs: 1120, deadlineMs: 100) == all)
+    #expect(queue.due(nowMs: 1099, intervalMs: 100).isEmpty)
+    #expect(queue.due(nowMs: 1100, intervalMs: 100) == [all[0]])
+    #expect(queue.due(nowMs: 1119, intervalMs: 100) == [all[0], all[1]])
+    #expect(queue.due(nowMs: 1120, intervalMs: 100) == all)
     #expect(listed(queue) == all)
   }
 
@@ -42,17 +42,17 @@ import Testing
   func timeMayWrapWhileSomeoneWaits(start: Int64) {
     var queue = BlockedQueue(table: table)
     let all = connections(2)
-    queue.append(all[0], nowMs: start)
-    queue.append(all[1], nowMs: start + 60)
-    #expect(queue.overdue(nowMs: start + 99, deadlineMs: 100).isEmpty)
-    #expect(queue.overdue(nowMs: start + 100, deadlineMs: 100) == [all[0]])
-    #expect(queue.overdue(nowMs: start + 160, deadlineMs: 100) == all)
+    queue.append(all[0], Pace(nowMs: start, heldBytes: 0))
+    queue.append(all[1], Pace(nowMs: start + 60, heldBytes: 0))
+    #expect(queue.due(nowMs: start + 99, intervalMs: 100).isEmpty)
+    #expect(queue.due(nowMs: start + 100, intervalMs: 100) == [all[0]])
+    #expect(queue.due(nowMs: start + 160, intervalMs: 100) == all)
   }
 
   @Test func whoeverIsVisitedMayLeave() {
     var queue = BlockedQueue(table: table)
     let all = connections(5)
-    for connection in all { queue.append(connection, nowMs: 1) }
+    for connection in all { queue.append(connection, Pace(nowMs: 1, heldBytes: 0)) }
     for connection in listed(queue) { queue.remove(connection) }
     #expect(queue.first == ConnectionTable.none)
     #expect(listed(queue).isEmpty)

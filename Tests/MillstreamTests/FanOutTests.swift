@@ -106,7 +106,7 @@ extension ScriptedSocketTests {
       #expect(!members[0].pointee.isBlocked)
       #expect(socket(members[0]).calls == 1)
       bench.writer.reap { bench.stream("s").leave($0) }
-      #expect(bench.writer.blocked.overdue(nowMs: 9_000_000, deadlineMs: 1) == [members[1]])
+      #expect(bench.writer.blocked.due(nowMs: 9_000_000, intervalMs: 1) == [members[1]])
     }
 
     private func joinAll(

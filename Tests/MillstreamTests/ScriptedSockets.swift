@@ -12,6 +12,8 @@ struct ScriptedSocket {
   var taken: [UInt8] = []
   var calls = 0
   var isClosed = false
+  /// What the kernel holds because the client has not acknowledged it.
+  var heldBytes = 0
 }
 
 /// The sockets of the test that runs, by descriptor. System calls are C functions and find them
@@ -43,7 +45,8 @@ let scriptedCalls = SystemCalls(
     precondition(scriptedSockets[descriptor]?.isClosed == false, "a descriptor is closed once")
     scriptedSockets[descriptor]!.isClosed = true
     return 0
-  })
+  },
+  heldBytesCall: { scriptedSockets[$0]!.heldBytes })
 
 /// A clock that stands still until it is moved.
 final class StoppedClock {

@@ -7,12 +7,12 @@ import Testing
 nonisolated(unsafe) private var script: [Int] = []
 nonisolated(unsafe) private var taken: [UInt8] = []
 
-/// A `send` that takes as many bytes as the script says (0: would block, -1: broken pipe); after the
-/// script's end, everything.
+/// A `send` that takes as many bytes as the script says (0: would block, -1: broken pipe, -2: given
+/// up); after the script's end, everything.
 private let scriptedSend: SystemCalls.Send = { _, bytes, count, _ in
   let allowed = script.isEmpty ? count : script.removeFirst()
   if allowed <= 0 {
-    errno = allowed == 0 ? EAGAIN : EPIPE
+    errno = allowed == 0 ? EAGAIN : allowed == -1 ? EPIPE : ETIMEDOUT
     return -1
   }
   let sent = min(allowed, count)
@@ -62,14 +62,20 @@ private let scriptedSend: SystemCalls.Send = { _, bytes, count, _ in
     #expect(!connection.pointee.isBlocked)
   }
 
-  @Test func brokenPipeCloses() {
-    let connection = join()
+  @Test(arguments: [(-1, CloseReason.clientGone), (-2, .timedOut)])
+  func whatTheKernelSaysIsTheReason(outcome: Int, reason: CloseReason) {
+    let connections = (0..<3).map { _ in join() }
     append(1...1)
-    script = [-1]
+    script = [outcome]
     fanOut.enqueue(stream)
     fanOut.runSlice()
-    #expect(connection.pointee.phase == .closing)
-    #expect(connection.pointee.closeReason == .clientGone)
+    script = [outcome]
+    writer.sendOwn([1], to: connections[1])
+    script = [outcome]
+    [UInt8](": \n\n".utf8).withUnsafeBytes { writer.sendHeartbeat($0, to: connections[2]) }
+    #expect(connections.allSatisfy { $0.pointee.phase == .closing })
+    #expect(connections.allSatisfy { $0.pointee.closeReason == reason })
+    #expect(writer.statistics.closed(reason) == 3)
   }
 
   @Test func closedConnectionIsLeftAloneUntilItIsReaped() {
@@ -174,9 +180,11 @@ private let scriptedSend: SystemCalls.Send = { _, bytes, count, _ in
     script = [3, 0]
     writer.pump(connections[0])
     let now = writer.clock.monotonicMs
-    #expect(writer.blocked.overdue(nowMs: now, deadlineMs: 60_000).isEmpty)
-    let overdue = writer.blocked.overdue(nowMs: now + 60_000, deadlineMs: 50_000)
-    #expect(overdue == [connections[1], connections[2], connections[0]])
+    #expect(writer.blocked.due(nowMs: now, intervalMs: 60_000).isEmpty)
+    let due = writer.blocked.due(nowMs: now + 60_000, intervalMs: 50_000)
+    #expect(due == [connections[1], connections[2], connections[0]])
+    let first = writer.blocked.due(nowMs: now + 60_000, intervalMs: 50_000, atMost: 2)
+    #expect(first == [connections[1], connections[2]])
   }
 
   private func join() -> ConnectionRef {

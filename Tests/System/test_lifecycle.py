@@ -130,6 +130,8 @@ BAD_FLAGS = [
     ["--heartbeat", "-1s"],
     ["--heartbeat", "0s"],
     ["--write-deadline", "5"],
+    ["--minimum-rate", "-1"],
+    ["--minimum-rate", "64B"],
     ["--listen", "nowhere"],
     ["--listen", "127.0.0.1:70000"],
     ["--listen", "127.0.0.1:http"],

@@ -5,3 +5,7 @@
 /* accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC: one call, and no moment in which the
  * descriptor blocks or could leak into a child. Returns the descriptor, or -1 with errno. */
 int ms_accept(int listener_fd);
+
+/* SIOCOUTQ: the bytes that were sent and that the other side has not acknowledged (of a Unix
+ * socket: the memory that they take until they are read). 0 where that cannot be had. */
+long ms_held_bytes(int fd);

@@ -1,19 +1,23 @@
-/// The connections whose socket is full, those that have waited longest first.
+/// The connections whose socket is full, those whose last look is longest ago first, and what each
+/// has taken since its socket was full.
 ///
-/// The deadline is the same for all, so a list in the order of time is all the timer there is.
+/// The interval between looks is the same for all, so a list in the order of time is all the timer
+/// there is. What they have taken is kept here, so that it costs the others nothing.
 struct BlockedQueue {
   private(set) var first = ConnectionTable.none
   private var last = ConnectionTable.none
+  private var paces: [UInt32: Pace] = [:]
   private let table: ConnectionTable
 
   init(table: ConnectionTable) {
     self.table = table
   }
 
-  /// Puts `connection` at the end: as of now, it waits.
-  mutating func append(_ connection: ConnectionRef, nowMs: Int64) {
+  /// Puts `connection` at the end: it was looked at when `pace` says so.
+  mutating func append(_ connection: ConnectionRef, _ pace: Pace) {
+    paces[connection.pointee.slot] = pace
     connection.pointee.isBlocked = true
-    connection.pointee.blockedSinceMs = UInt32(truncatingIfNeeded: nowMs)
+    connection.pointee.lookedAtMs = UInt32(truncatingIfNeeded: pace.lookedAtMs)
     connection.pointee.previousBlocked = last
     connection.pointee.nextBlocked = ConnectionTable.none
     if last == ConnectionTable.none {
@@ -28,10 +32,17 @@ struct BlockedQueue {
   mutating func remove(_ connection: ConnectionRef) {
     guard connection.pointee.isBlocked else { return }
     connection.pointee.isBlocked = false
+    forgetPace(of: connection)
     let previous = connection.pointee.previousBlocked
     let next = connection.pointee.nextBlocked
     if previous == ConnectionTable.none { first = next } else { link(previous, nextTo: next) }
     if next == ConnectionTable.none { last = previous } else { link(next, previousTo: previous) }
+  }
+
+  /// After a storm its memory goes back.
+  private mutating func forgetPace(of connection: ConnectionRef) {
+    paces[connection.pointee.slot] = nil
+    if paces.isEmpty && paces.capacity > ConnectionTable.slabSize { paces = [:] }
   }
 
   private func link(_ slot: UInt32, nextTo next: UInt32) {
@@ -42,14 +53,27 @@ struct BlockedQueue {
     table[slot].pointee.previousBlocked = previous
   }
 
-  /// All in the queue that have waited for at least `deadlineMs`; it stays as it is.
-  func overdue(nowMs: Int64, deadlineMs: Int64) -> [ConnectionRef] {
+  /// What `connection`, which is in the queue, has taken so far.
+  func pace(of connection: ConnectionRef) -> Pace {
+    guard let pace = paces[connection.pointee.slot] else {
+      preconditionFailure("slot \(connection.pointee.slot) is not in the queue")
+    }
+    return pace
+  }
+
+  /// The kernel took `count` more bytes for `connection`, which is in the queue.
+  mutating func sent(_ count: Int, to connection: ConnectionRef) {
+    paces[connection.pointee.slot]?.sentBytes += count
+  }
+
+  /// At most `count` of those whose last look was `intervalMs` ago or more; the queue stays as it is.
+  func due(nowMs: Int64, intervalMs: Int64, atMost count: Int = .max) -> [ConnectionRef] {
     var found: [ConnectionRef] = []
     var slot = first
-    while slot != ConnectionTable.none {
+    while slot != ConnectionTable.none && found.count < count {
       let connection = table[slot]
-      let waited = UInt32(truncatingIfNeeded: nowMs) &- connection.pointee.blockedSinceMs
-      if Int64(waited) < deadlineMs { break }
+      let waited = UInt32(truncatingIfNeeded: nowMs) &- connection.pointee.lookedAtMs
+      if Int64(waited) < intervalMs { break }
       found.append(connection)
       slot = connection.pointee.nextBlocked
     }

@@ -22,10 +22,11 @@ struct Connection {
   /// Neighbours in the queue of those whose socket is full.
   var previousBlocked: UInt32
   var nextBlocked: UInt32
-  /// When the last frame went out, and since when the client has taken nothing, in seconds and
-  /// milliseconds of the monotonic clock; the second wraps after 49 days, which differences survive.
+  /// When the last frame went out, and when it was last looked at in the queue of those whose socket
+  /// is full, in seconds and milliseconds of the monotonic clock; the second wraps after 49 days,
+  /// which differences survive.
   var lastDeliverySeconds: UInt32
-  var blockedSinceMs: UInt32
+  var lookedAtMs: UInt32
   var phase: Phase
   /// Its socket is full: it waits for the kernel to say that it is writable.
   var isBlocked: Bool
@@ -67,4 +68,9 @@ public enum CloseReason: UInt8, CaseIterable, Sendable {
   case shutdown
   /// The host, or an operator, closed it.
   case requested
+  /// The client took something, but less than the minimum rate over the write deadline.
+  case tooSlow
+  /// The kernel gave it up: the other side acknowledged nothing any more, or took nothing. So ends
+  /// who was killed or cut off without a word.
+  case timedOut
 }

@@ -88,7 +88,7 @@ final class ConnectionTable {
     Connection(
       watcher: ev_io(), stream: nil, position: 0, backlog: nil, id: id, memberIndex: none,
       slot: slot, previousBlocked: none, nextBlocked: none, lastDeliverySeconds: 0,
-      blockedSinceMs: 0, phase: phase, isBlocked: false, hasTurn: false,
+      lookedAtMs: 0, phase: phase, isBlocked: false, hasTurn: false,
       closeReason: .clientGone)
   }
 }

@@ -55,6 +55,7 @@ extension Writer {
       block(connection, hasMoved: true)
     case .wouldBlock: block(connection, hasMoved: false)
     case .closed: close(connection, .clientGone)
+    case .timedOut: close(connection, .timedOut)
     }
   }
 

@@ -8,7 +8,9 @@ import CLibEv
 final class Writer {
   let clock: Clock
   let table: ConnectionTable
-  private(set) var blocked: BlockedQueue
+  var blocked: BlockedQueue
+  /// What is asked of those whose socket is full.
+  var patience = Patience()
   var statistics = Statistics()
 
   /// A connection has come to the end of its page, or of its own bytes, and is not live.
@@ -101,6 +103,7 @@ final class Writer {
       if connection.pointee.position != logEnd { pump(connection) }
     case .wouldBlock: block(connection, hasMoved: false)
     case .closed: close(connection, .clientGone)
+    case .timedOut: close(connection, .timedOut)
     }
   }
 
@@ -114,14 +117,14 @@ final class Writer {
       case .sentAll: return unblock(connection)
       case .hasMore: continue
       case .full: return block(connection, hasMoved: statistics.bytesSent != sentBefore)
-      case .gone: return close(connection, .clientGone)
+      case .gone(let reason): return close(connection, reason)
       }
     }
     // Asking to be told that it is writable, which it is, gives the others their turn first.
     block(connection, hasMoved: true)
   }
 
-  private enum Progress { case sentAll, hasMore, full, gone }
+  private enum Progress { case sentAll, hasMore, full, gone(CloseReason) }
 
   private func pumpOnce(_ connection: ConnectionRef) -> Progress {
     if let backlog = connection.pointee.backlog?.takeUnretainedValue() {
@@ -191,22 +194,24 @@ final class Writer {
     case .transferred(let count):
       statistics.sends += 1
       statistics.bytesSent += UInt64(count)
+      if connection.pointee.isBlocked { blocked.sent(count, to: connection) }
       moveBy(count)
       if count < due { return .full }
       return .hasMore
     case .wouldBlock: return .full
-    case .closed: return .gone
+    case .closed: return .gone(.clientGone)
+    case .timedOut: return .gone(.timedOut)
     }
   }
 
   // MARK: Full sockets
 
-  /// Whoever took nothing keeps its place in the queue, and with it the time since which it waits.
+  /// Whoever took nothing keeps its place in the queue, and with it the time of its next look.
   func block(_ connection: ConnectionRef, hasMoved: Bool) {
     guard connection.pointee.phase != .closing else { return }
-    if connection.pointee.isBlocked && !hasMoved { return }
-    blocked.remove(connection)
-    blocked.append(connection, nowMs: clock.monotonicMs)
+    if connection.pointee.isBlocked { return hasMoved ? look(at: connection) : () }
+    let heldBytes = calls.heldBytes(connection.pointee.descriptor)
+    blocked.append(connection, Pace(nowMs: clock.monotonicMs, heldBytes: heldBytes))
     setEvents(of: connection, [.readable, .writable])
   }
 
@@ -250,6 +255,7 @@ final class Writer {
     withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { buffer in
       let outcome = calls.receive(connection.pointee.descriptor, into: buffer)
       if outcome == .closed { close(connection, .clientGone) }
+      if outcome == .timedOut { close(connection, .timedOut) }
     }
   }
 }

@@ -13,7 +13,6 @@ final class Heartbeat {
   private let writer: Writer
   private let intervalMs: Int64
   private let idleTimeoutMs: Int64
-  private let writeDeadlineMs: Int64
   private let timer: TimerWatcher
   private var nextSlot = 0
   /// Parts of a slot that are due, carried over from tick to tick.
@@ -23,7 +22,6 @@ final class Heartbeat {
     self.writer = writer
     intervalMs = max(configuration.heartbeatMs, 1)
     idleTimeoutMs = configuration.idleTimeoutMs
-    writeDeadlineMs = configuration.writeDeadlineMs
     weak var weakSelf: Heartbeat?
     timer = TimerWatcher(loop: loop) { weakSelf?.tick() }
     weakSelf = self
@@ -40,19 +38,13 @@ final class Heartbeat {
   /// One step: a slice of the table, and the clients that have been silent for too long.
   func tick() {
     let nowMs = writer.clock.monotonicMs
-    dropOverdue(nowMs)
+    writer.lookAtBlocked(nowMs)
     let slotCount = writer.table.slotCount
     guard slotCount > 0 else { return }
     remainder += Int64(slotCount) * Heartbeat.tickMs
     let due = min(Int(remainder / intervalMs), slotCount)
     remainder %= intervalMs
     sweep(due, of: slotCount, nowMs)
-  }
-
-  private func dropOverdue(_ nowMs: Int64) {
-    for connection in writer.blocked.overdue(nowMs: nowMs, deadlineMs: writeDeadlineMs) {
-      writer.close(connection, .writeDeadline)
-    }
   }
 
   private func sweep(_ count: Int, of slotCount: Int, _ nowMs: Int64) {

@@ -88,6 +88,10 @@ public final class Endpoint {
   public func start(_ addresses: [ListenAddress]) throws(ConfigurationError) -> [String] {
     var opened: [ListeningSocket] = []
     for address in addresses { opened.append(try address.listen()) }
+    let options = ClientSocketOptions(
+      writeDeadlineMs: instance.configuration.writeDeadlineMs,
+      heartbeatMs: instance.configuration.heartbeatMs)
+    for socket in opened { options.apply(to: socket.descriptor) }
     sockets = opened
     watchers = sockets.map { socket in
       let watcher = IOWatcher(loop: loop) { [unowned self] _ in accept(from: socket.descriptor) }
@@ -127,10 +131,6 @@ public final class Endpoint {
   }
 
   private func begin(_ descriptor: Int32) {
-    var yes: Int32 = 1
-    // Frames are small and must not wait for each other. It fails on Unix sockets, where none does.
-    setsockopt(
-      descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &yes, socklen_t(MemoryLayout<Int32>.size))
     let exchange = Exchange(descriptor: descriptor, loop: loop, endpoint: self)
     exchanges[ObjectIdentifier(exchange)] = exchange
     exchange.start()

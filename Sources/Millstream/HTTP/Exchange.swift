@@ -57,7 +57,7 @@ final class Exchange {
       buffer in
       switch calls.receive(descriptor, into: buffer) {
       case .wouldBlock: break
-      case .closed: end()
+      case .closed, .timedOut: end()
       case .transferred(let count):
         parse(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
       }
@@ -106,7 +106,7 @@ final class Exchange {
       calls.send(descriptor, $0.baseAddress!, $0.count)
     }
     switch outcome {
-    case .closed: end()
+    case .closed, .timedOut: end()
     case .wouldBlock: watcher.watch(descriptor, for: .writable)
     case .transferred(let count):
       response.removeFirst(count)
@@ -125,7 +125,7 @@ final class Exchange {
     withUnsafeTemporaryAllocation(byteCount: 16 * 1024, alignment: 16) { buffer in
       switch calls.receive(descriptor, into: buffer) {
       case .wouldBlock: break
-      case .closed: end()
+      case .closed, .timedOut: end()
       case .transferred(let count):
         drained += count
         if drained > Exchange.lingerBytes { end() }

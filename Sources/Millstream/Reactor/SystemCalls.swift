@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// What a call on a nonblocking descriptor came to.
@@ -8,6 +9,8 @@ enum IOOutcome: Equatable {
   case wouldBlock
   /// The other side is gone, or the network says so. For a read also: end of file.
   case closed
+  /// The kernel has given the other side up: it no longer answers, or takes nothing.
+  case timedOut
 }
 
 /// The calls that the loop makes on client sockets. They are C function pointers, so that a test can
@@ -16,10 +19,12 @@ struct SystemCalls {
   typealias Send = @convention(c) (Int32, UnsafeRawPointer?, Int, Int32) -> Int
   typealias Receive = @convention(c) (Int32, UnsafeMutableRawPointer?, Int, Int32) -> Int
   typealias Close = @convention(c) (Int32) -> Int32
+  typealias HeldBytes = @convention(c) (Int32) -> Int
 
   var sendCall: Send = { Glibc.send($0, $1, $2, $3) }
   var receiveCall: Receive = { Glibc.recv($0, $1, $2, $3) }
   var closeCall: Close = { Glibc.close($0) }
+  var heldBytesCall: HeldBytes = { ms_held_bytes($0) }
 
   /// One `send` without SIGPIPE; starts over when a signal cut it short.
   @inline(__always)
@@ -48,11 +53,16 @@ struct SystemCalls {
     _ = closeCall(descriptor)
   }
 
+  /// How much of what was sent the kernel still holds, because the other side has not acknowledged
+  /// it.
+  func heldBytes(_ descriptor: Int32) -> Int { heldBytesCall(descriptor) }
+
   private static func outcome(ofErrno code: Int32) -> IOOutcome {
     switch code {
     case EAGAIN, ENOBUFS, ENOMEM: return .wouldBlock
     case EBADF, EFAULT, ENOTSOCK, EINVAL:
       preconditionFailure("a socket call failed with errno \(code): the descriptor is not ours")
+    case ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN: return .timedOut
     default: return .closed
     }
   }

@@ -63,6 +63,11 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
   var writeDeadline = DurationArgument(milliseconds: 5_000)
 
   @Option(
+    help: ArgumentHelp(
+      "Drop a client that is behind and takes fewer bytes a second; 0: never.", valueName: "n"))
+  var minimumRate: Int64 = 64
+
+  @Option(
     help: ArgumentHelp("Ask an idle Postgres session for a sign of life.", valueName: "time"))
   var healthCheck = DurationArgument(milliseconds: 5_000)
 
@@ -93,9 +98,9 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     + LogOptions.environmentOptions + [
       .list("listen"), .value("listen-database"), .value("store"), .value("pgmq-prefix"),
       .value("native-prefix"), .value("queue-prefix"), .list("public"), .list("allow-origin"),
-      .value("heartbeat"), .value("idle-timeout"), .value("write-deadline"), .value("health-check"),
-      .value("safety-poll"), .value("hole-wait"), .value("head-timeout"), .value("retry"),
-      .value("max-connections"),
+      .value("heartbeat"), .value("idle-timeout"), .value("write-deadline"), .value("minimum-rate"),
+      .value("health-check"), .value("safety-poll"), .value("hole-wait"), .value("head-timeout"),
+      .value("retry"), .value("max-connections"),
     ]
 
   func validate() throws {
@@ -109,6 +114,9 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     }
     guard heartbeat.milliseconds > 0, writeDeadline.milliseconds > 0, healthCheck.milliseconds > 0
     else { throw ValidationError("--heartbeat, --write-deadline and --health-check are above 0") }
+    guard (0...1_000_000_000).contains(minimumRate) else {
+      throw ValidationError("--minimum-rate is from 0 to 1000000000")
+    }
     if let maxConnections, maxConnections < 1 {
       throw ValidationError("--max-connections is at least 1")
     }
@@ -141,6 +149,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     configuration.heartbeatMs = heartbeat.milliseconds
     configuration.idleTimeoutMs = idleTimeout.milliseconds
     configuration.writeDeadlineMs = writeDeadline.milliseconds
+    configuration.minimumRateBytesPerSecond = minimumRate
     configuration.healthCheckMs = healthCheck.milliseconds
     configuration.safetyPollMs = safetyPoll.milliseconds
     configuration.holeWaitMs = holeWait.milliseconds

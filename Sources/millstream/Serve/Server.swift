@@ -71,8 +71,18 @@ final class Server {
       "shutting down", metadata: ["connections": "\(instance.connectionCount)"])
     endpoint.stop()
     instance.shutdown { [unowned self] in
-      logger.info("stopped")
+      logger.info("stopped", metadata: account)
       loop.stop()
     }
+  }
+
+  /// How many connections there were, and how they ended.
+  private var account: Logger.Metadata {
+    let statistics = instance.statistics
+    var account: Logger.Metadata = ["opened": "\(statistics.opened)"]
+    for reason in CloseReason.allCases where statistics.closed(reason) > 0 {
+      account["\(reason)"] = "\(statistics.closed(reason))"
+    }
+    return account
   }
 }
