@@ -107,7 +107,7 @@ public final class Instance {
 
   private func readsReady() {
     for store in parts.stores { store.sessionReady() }
-    parts.dispatcher.readsReady()
+    parts.dispatcher.readsReady(timeline: parts.reads.timeline)
   }
 
   private func runSlice() -> Bool {

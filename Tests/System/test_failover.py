@@ -293,7 +293,6 @@ def test_lost_messages_beyond_the_sequence(serve, pair, name):
             assert rest == kept + ["new 1", "new 2"]
 
 
-@pytest.mark.xfail(strict=True, reason="nothing tells a timeline with other messages from this one")
 @pytest.mark.parametrize("index", [0, -1], ids=["pgmq", "native"])
 def test_ids_that_were_given_out_again(serve, pair, name, index):
     """The new primary has gone past the clients' position before anybody is back."""

@@ -9,7 +9,23 @@ extension Dispatcher: StoreReceiver {
     }
     stream.isLookFailing = false
     let wentBack = stream.hasGoneBack(to: finding.highestID)
-    if finding.identity != stream.identity || wentBack { begin(stream, finding) }
+    if finding.identity != stream.identity || wentBack {
+      begin(stream, finding)
+    } else if stream.isInDoubt {
+      stores[stream.store]?.checkTip(of: stream, finding)
+      return
+    }
+    found(stream, finding)
+  }
+
+  func checkedTip(of stream: Stream, _ finding: Finding, isSame: Bool) {
+    defer { readingPaused(of: stream) }
+    stream.isInDoubt = false
+    if !isSame { begin(stream, finding) }
+    found(stream, finding)
+  }
+
+  private func found(_ stream: Stream, _ finding: Finding) {
     stream.highestSeen = finding.highestID
     stream.lockedRelation = finding.lockedRelation
     noteThrottle(finding.throttleMs, of: stream)
@@ -33,6 +49,7 @@ extension Dispatcher: StoreReceiver {
       restart(stream, finding)
     }
     stream.identity = finding.identity
+    stream.isInDoubt = false
   }
 
   /// Whatever is in the new stream is new to those who are connected. What was begun of the old one is

@@ -41,6 +41,8 @@ final class Dispatcher {
   var reminded: [Stream] = []
   var empty: [(sinceMs: Int64, stream: Stream)] = []
   private var isStopped = false
+  /// The history of the server that is read from (PostgreSQL, "Timelines").
+  private var timeline = ""
   var nextMaintenanceMs: Int64 = 0
   /// Parts of a stream that are due for a look, in milliseconds of the safety interval.
   var safetyShare: Int64 = 0
@@ -120,13 +122,17 @@ final class Dispatcher {
 
   // MARK: Sessions
 
-  /// The reading session is new: whatever is known is old.
-  func readsReady() {
+  /// The reading session is new: whatever is known is old. On another timeline than before, it may even
+  /// be wrong.
+  func readsReady(timeline: String = "") {
+    let isAnother = !self.timeline.isEmpty && !timeline.isEmpty && timeline != self.timeline
+    if !timeline.isEmpty { self.timeline = timeline }
     looks = [:]
     dirty = []
     lateSeekers = []
     for stream in registry.streams {
       stream.questionsLost()
+      if isAnother { stream.isInDoubt = true }
       perform(stream.reader.lookWanted(), on: stream)
     }
   }

@@ -30,6 +30,9 @@ final class PostgresSession {
   let name: String
   var events = Events()
   private(set) var serverVersion: Int32 = 0
+  /// The server's timeline: another one after a standby was promoted, or a backup restored. Empty where
+  /// the server does not say.
+  private(set) var timeline = ""
 
   private let loop: EventLoop
   private let logger: Logger
@@ -162,12 +165,19 @@ final class PostgresSession {
     PQsetNoticeProcessor(
       connection, noticeCame, Unmanaged.passUnretained(self).toOpaque())
     serverVersion = PQserverVersion(connection)
-    submit(PrimaryCheck { [unowned self] in answered($0) })
+    askWhatServer { [unowned self] in answered($0, $1) }
     flush()
   }
 
-  private func answered(_ isPrimary: Bool) {
+  private func askWhatServer(_ answered: @escaping (_ isPrimary: Bool, _ timeline: String) -> Void) {
+    let timeline = TimelineQuery()
+    submit(timeline)
+    submit(PrimaryCheck { answered($0, timeline.timeline) })
+  }
+
+  private func answered(_ isPrimary: Bool, _ timeline: String) {
     if !isPrimary { log("is a standby, which sends no notifications; looking for the primary") }
+    self.timeline = timeline
     perform(machine.checked(isPrimary: isPrimary))
   }
 
@@ -220,7 +230,10 @@ final class PostgresSession {
     if !machine.isReady { return fail("no log-in within \(limits.connectMs) ms") }
     if openQueries > 0 { return fail("no answer within the time limit") }
     // Behind a pooler it may have become another server's session without a break.
-    submit(PrimaryCheck { [unowned self] in if !$0 { fail("became a session with a standby") } })
+    askWhatServer { [unowned self] isPrimary, timeline in
+      if !isPrimary { return fail("became a session with a standby") }
+      if timeline != self.timeline { fail("became a session with another primary") }
+    }
     flush()
     deadline.fire(afterMs: limits.signOfLifeMs)
   }
@@ -241,27 +254,4 @@ private func noticeCame(_ session: UnsafeMutableRawPointer?, _ text: UnsafePoint
   guard let session, let text else { return }
   Unmanaged<PostgresSession>.fromOpaque(session).takeUnretainedValue()
     .noticeReceived(String(cString: text))
-}
-
-/// Asks whether the server is the primary.
-private final class PrimaryCheck: Query {
-  private let answered: (Bool) -> Void
-  private var isPrimary = false
-
-  init(answered: @escaping (Bool) -> Void) {
-    self.answered = answered
-    super.init(sql: "SELECT NOT pg_catalog.pg_is_in_recovery()")
-  }
-
-  override func row(_ row: Row) {
-    isPrimary = row.bool(0)
-  }
-
-  override func finished() {
-    answered(isPrimary)
-  }
-
-  override func failed(_ failure: QueryFailure) {
-    if case .refused = failure { answered(false) }
-  }
 }

@@ -42,6 +42,8 @@ enum ReadEnd: Equatable {
 protocol StoreReceiver: AnyObject {
   /// A stream was looked at; nil: the store has no such stream.
   func looked(at stream: Stream, _ finding: Finding?)
+  /// Whether the log's last message is still the one of its id, where a look has found the stream.
+  func checkedTip(of stream: Stream, _ finding: Finding, isSame: Bool)
   /// What lay between the log's tip and this id was removed before it could be read.
   func foundGap(in stream: Stream, oldest: Int64)
   /// A message above the log's tip.
@@ -124,6 +126,13 @@ class MessageStore {
 
   /// Finds where to begin in a stream some of whose ids are held by transactions that do not end.
   func findOpenHoles(of stream: Stream, _ finding: Finding, youngerThanMs: Int64) {}
+
+  /// Asks whether the log's last message is still what the store has under its id.
+  func checkTip(of stream: Stream, _ finding: Finding) {
+    let query = messagesSQL(of: stream, after: stream.log.tip - 1, tellsBefore: false)
+    submit(TipCheck(store: self, stream: stream, finding: finding, query))
+    reads.flush()
+  }
 
   /// Reads what is above the log's tip.
   func read(_ stream: Stream) {

@@ -61,6 +61,8 @@ final class Stream {
   var isReadPostponed = false
   /// The session was another when the store was read to its end last: messages may have come and gone.
   var wasInterrupted = false
+  /// The server's history is another than before: it may have given ids out again.
+  var isInDoubt = false
   /// How many times the store has said where it is.
   var looksAnswered = 0
   /// The store refuses to say anything of it: nobody waits for that with their opening.
