@@ -169,7 +169,8 @@ final class PostgresSession {
     flush()
   }
 
-  private func askWhatServer(_ answered: @escaping (_ isPrimary: Bool, _ timeline: String) -> Void) {
+  private func askWhatServer(_ answered: @escaping (_ isPrimary: Bool, _ timeline: String) -> Void)
+  {
     let timeline = TimelineQuery()
     submit(timeline)
     submit(PrimaryCheck { answered($0, timeline.timeline) })
