@@ -4,9 +4,7 @@ import collections
 import random
 import re
 import signal
-import threading
 import time
-import traceback
 
 from harness.ports import free_port
 from harness.server import Server
@@ -48,6 +46,12 @@ class Serving:
         self.start()
         self._storms.append((begun_us, now_us()))
 
+    def assert_well(self):
+        """It has not ended by itself, and nothing in its log is a complaint."""
+        status = self.server.process.poll()
+        assert status is None, f"the server ended with {status}:\n{self.server.log_text()[-8000:]}"
+        self.server.assert_no_report()
+
     def follow_log(self):
         """Takes note of what it has said: when a session was away."""
         lines = self.server.log[self._lines :]
@@ -72,20 +76,22 @@ class Serving:
         return not any(a - margin_us <= at_us <= b + margin_us for a, b in storms)
 
 
-class Faults(threading.Thread):
-    """One fault after the other, until it is told to stop; then everything is whole again."""
+class Faults:
+    """One fault after the other; after each of them everything is whole again.
+
+    On the main thread: Postgres and the server are ended by the kernel with the thread that started
+    them.
+    """
 
     def __init__(self, seed, every_seconds, postgres, database, serving, only=None):
-        super().__init__(name="faults", daemon=True)
         self.random = random.Random(f"{seed} faults")
         self.every_seconds = every_seconds
         self.postgres = postgres
         self.database = database
         self.serving = serving
-        self.stopping = threading.Event()
         self.counts = collections.Counter()
         self.history = []
-        self.fault = None
+        self._due = self._next_due()
         self._kinds = {
             "read session terminated": (4, lambda: self._terminate("millstream read")),
             "listen session terminated": (4, lambda: self._terminate("millstream listen")),
@@ -102,16 +108,12 @@ class Faults(threading.Thread):
         if only is not None:
             self._kinds = {kind: what for kind, what in self._kinds.items() if kind in only}
 
-    def run(self):
-        try:
-            due = self._next_due()
-            while not self.stopping.wait(0.02):
-                self.serving.follow_log()
-                if self._kinds and time.monotonic() >= due:
-                    self._commit_one()
-                    due = self._next_due()
-        except BaseException:
-            self.fault = traceback.format_exc()
+    def step(self):
+        """A fault, if it is time for one."""
+        self.serving.follow_log()
+        if self._kinds and time.monotonic() >= self._due:
+            self._commit_one()
+            self._due = self._next_due()
 
     def _next_due(self):
         return time.monotonic() + self.random.expovariate(1 / self.every_seconds)
@@ -139,7 +141,7 @@ class Faults(threading.Thread):
     def _restart_postgres(self, stop):
         begun_us = now_us()
         stop()
-        self.stopping.wait(self.random.choice((0, 0, 0.5, 2)))
+        time.sleep(self.random.choice((0, 0, 0.5, 2)))
         self.postgres.start()
         self.serving.storm(begun_us)
 
@@ -154,7 +156,7 @@ class Faults(threading.Thread):
         chosen = self.random.choice((both, both[:1], both[1:]))
         for proxy in chosen:
             proxy.die()
-        self.stopping.wait(self.random.choice((0.3, 1, 3, 8)))
+        time.sleep(self.random.choice((0.3, 1, 3, 8)))
         for proxy in chosen:
             end(proxy)
         self.serving.storm(begun_us)

@@ -53,6 +53,7 @@ class Run:
         self.postgres = Postgres()
         self.random = random.Random(f"{options.seed} run")
         self.actors = []
+        self.serving = self.audience = None
 
     def __enter__(self):
         self.postgres.create()
@@ -60,14 +61,11 @@ class Run:
         return self
 
     def __exit__(self, *_):
-        for thread in (*self.actors, *self._others()):
+        for thread in self.actors + ([self.audience] if self.audience else []):
             thread.stopping.set()
-        if hasattr(self, "serving") and self.serving.server.is_running:
+        if self.serving and self.serving.server.is_running:
             self.serving.server.kill()
         self.postgres.remove()
-
-    def _others(self):
-        return [getattr(self, name) for name in ("audience", "faults") if hasattr(self, name)]
 
     def prepare(self):
         """A database with both stores, the queues, and the server."""
@@ -110,26 +108,25 @@ class Run:
 
     def torture(self):
         """The disorder, for as long as was asked."""
-        for thread in (*self.actors, self.audience, self.faults):
+        for thread in (*self.actors, self.audience):
             thread.start()
         deadline = time.monotonic() + self.options.seconds
         next_word = time.monotonic() + 30
         while time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.02)
+            self.faults.step()
             self._check_threads()
             if time.monotonic() > next_word:
                 next_word += 30
                 print(f"… {len(self.ledger.messages)} messages", file=sys.stderr, flush=True)
 
     def _check_threads(self):
-        for thread in (*self.actors, self.audience, self.faults):
+        for thread in (*self.actors, self.audience):
             assert not thread.fault, f"{thread.name}:\n{thread.fault}"
-        assert self.serving.server.process.poll() is None or self.faults.is_alive(), "it ended"
+        self.serving.assert_well()
 
     def settle(self):
         """Everything is whole again, and everybody gets a last message."""
-        self.faults.stopping.set()
-        self.faults.join()
         for actor in self.actors:
             actor.stopping.set()
         for actor in self.actors:
