@@ -33,6 +33,20 @@ def test_queue_that_is_dropped_and_made_again(server, queue):
         ]
 
 
+def test_queue_that_is_made_again_and_has_more_than_before(server, queue):
+    """All at once: the wake-up finds ids that could follow those of the old queue."""
+    with server.subscribe("chat") as client:
+        queue.send_many(["a", "b"])
+        client.broadcasts(2)
+        with queue.session.transaction():
+            queue.session.execute("SELECT pgmq.drop_queue(%s)", [queue.name])
+            queue.create()
+            queue.send_many(["1", "2", "3", "4"])
+        block = client.expect(lambda block: not block.is_comment, "event")
+        assert block.event == RESET, f"a message of the new queue as one of the old: {block.raw!r}"
+        assert [block.data for block in client.broadcasts(4)] == ["1", "2", "3", "4"]
+
+
 def test_queue_that_is_emptied_with_its_ids(server, queue):
     with server.subscribe("chat") as client:
         queue.send_many(["a", "b", "c"])

@@ -159,11 +159,10 @@ extension Query {
 }
 
 extension Stream {
-  /// Whether the rows are of the stream that the log is of: a store that has epochs gives them along.
+  /// Whether the rows are of the stream that the log is of, or of one that was made anew under its name.
   fileprivate func isOfRead(_ result: OpaquePointer) -> Bool {
-    guard PQnfields(result) > 5, PQntuples(result) > 0,
-      let epoch = Row(result, 0).integer(5)
+    guard PQnfields(result) > 5, PQntuples(result) > 0, let found = Row(result, 0).integer(5)
     else { return true }
-    return log.epoch == UInt32(truncatingIfNeeded: epoch)
+    return identity == found
   }
 }
