@@ -16,7 +16,7 @@ def now_us():
 def payload(number, kind="m"):
     """The text of message `number`: it tells the number, and now and then is long or has lines."""
     text = f"{kind}{number}"
-    if number % 101 == 0:
+    if number % 31 == 0:
         text += " " + "0123456789abcdef" * 1500
     elif number % 13 == 0:
         text += "\n\nand lines " * (number % 7)

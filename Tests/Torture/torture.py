@@ -38,7 +38,7 @@ WRONG = (
 )  # fmt: skip
 # Not wrong, and worth to be known.
 NOTED = (
-    "resets", "other gaps", "passed cursors", "ephemeral", "late, not seen", "deleted before",
+    "calm starts from now on", "resets", "other gaps", "passed cursors", "ephemeral", "late, not seen", "deleted before",
     "unknown, not seen",
 )  # fmt: skip
 SETTLE_SECONDS = 120
@@ -219,7 +219,8 @@ class Run:
                 print(text)
                 if life is not None:
                     print(describe(life, at))
-        print("faults:", *(f"{a / 1e6:.3f}-{b / 1e6:.3f} {kind}" for a, b, kind in self.faults.history), sep="\n  ")
+        for begun_us, over_us, kind in self.faults.history:
+            print(f"fault {begun_us / 1e6:.3f} to {over_us / 1e6:.3f}: {kind}")
         if self.options.server_log:
             pathlib.Path(self.options.server_log).write_text("\n".join(self.serving.log) + "\n")
         print(f"FAILED with --seed {self.options.seed}")

@@ -8,6 +8,9 @@ from ledger import COMMITTED, ROLLED_BACK, UNKNOWN
 from streams import STREAMS
 
 
+NEVER = 1 << 62
+
+
 class Truth:
     """What there is: for each stream its incarnations in order, each with its messages by id."""
 
@@ -96,7 +99,8 @@ class Walk:
     def __init__(self, life, truth, hole_wait_seconds):
         self.life = life
         self.truth = truth
-        self.late_after_seconds = hole_wait_seconds - 2
+        # A hole is seen some time after the id was taken, and given up at some look after the wait.
+        self.late_after_seconds = 0.8 * hole_wait_seconds
         self.counts = collections.Counter()
         self.violations = []
         self._seen = set()
@@ -207,19 +211,21 @@ class Walk:
             not self._ranges or self._ranges[-1].incarnation != final
         ):
             self._violation("deaf", f"nothing of the last incarnation of {self.life.stream} came")
-        for index, range in enumerate(self._ranges):
-            end = range.last
-            if not self.life.is_abandoned and range.incarnation == final:
-                end = 1 << 62
-            start_us = self._connected_us
-            if index > 0 or self.life.starts_at_zero or not start_us or not is_calm(start_us):
-                start_us = 1 << 62
-            for sent in incarnations[range.incarnation]:
-                is_due = sent.id > range.start or sent.commit_us > start_us
+        now_us = NEVER
+        if not self.life.starts_at_zero and self._connected_us and is_calm(self._connected_us):
+            now_us = self._connected_us
+            self.counts["calm starts from now on"] += 1
+        for seen in self._ranges:
+            end = seen.last
+            if not self.life.is_abandoned and seen.incarnation == final:
+                end = NEVER
+            for sent in incarnations[seen.incarnation]:
+                is_due = sent.id > seen.start or sent.commit_us > now_us
                 if is_due and sent.id <= end and sent.number not in self._seen:
-                    self._missing(sent, range)
+                    self._missing(sent, seen)
+            now_us = NEVER
 
-    def _missing(self, sent, range):
+    def _missing(self, sent, seen):
         if sent.state == UNKNOWN:
             self.counts["unknown, not seen"] += 1
         elif sent.deleted_us is not None and sent.deleted_us <= self.life.started_us:
@@ -227,7 +233,18 @@ class Walk:
         elif sent.open_seconds >= self.late_after_seconds:
             self.counts["late, not seen"] += 1
         else:
-            self._violation("lost", f"{sent}, of those above {range.start}")
+            self._index = self._index_above(sent, seen)
+            self._violation("lost", f"{sent}, of those above {seen.start}")
+
+    def _index_above(self, sent, seen):
+        """The event after which it was missed: the first with a higher id in its incarnation."""
+        events = self.life.events
+        for index in range(0, len(events), 2):
+            if events[index] > sent.id:
+                other = self.truth.ledger.messages.get(events[index + 1])
+                if other and other.incarnation == seen.incarnation:
+                    return index
+        return len(events)
 
     def _violation(self, kind, what):
         self.counts[kind] += 1
