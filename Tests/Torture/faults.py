@@ -70,10 +70,14 @@ class Serving:
         """Until now it may not have known where streams are."""
         self._storms.append((begun_us, now_us()))
 
-    def is_calm(self, at_us, margin_us=500_000):
-        """Whether it could ask Postgres all around that moment."""
+    def was_calm(self, since_us, until_us):
+        """Whether it could ask Postgres at any time between, and somewhat before and after."""
         storms = self._storms + [(since, now_us()) for since in self._away.values()]
-        return not any(a - margin_us <= at_us <= b + margin_us for a, b in storms)
+        margin_us = 500_000
+        return not any(
+            begun <= until_us + margin_us and since_us - margin_us <= over
+            for begun, over in storms
+        )
 
 
 class Faults:

@@ -173,7 +173,7 @@ class Run:
         counts["wrong"] += len(violations)
         for life in self.audience.lives:
             walk = Walk(life, truth, self.options.hole_wait)
-            walk.run(self.serving.is_calm)
+            walk.run(self.serving.was_calm)
             counts += walk.counts
             violations += walk.violations
         for subscriber in self.waiting:
@@ -219,11 +219,18 @@ class Run:
                 print(text)
                 if life is not None:
                     print(describe(life, at))
+                    self._dump(life, f"{kind} {shown[kind]}")
         for begun_us, over_us, kind in self.faults.history:
             print(f"fault {begun_us / 1e6:.3f} to {over_us / 1e6:.3f}: {kind}")
-        if self.options.server_log:
-            pathlib.Path(self.options.server_log).write_text("\n".join(self.serving.log) + "\n")
+        if self.options.keep:
+            (self.options.keep / "server.log").write_text("\n".join(self.serving.log) + "\n")
         print(f"FAILED with --seed {self.options.seed}")
+
+    def _dump(self, life, name):
+        if self.options.keep:
+            self.options.keep.mkdir(parents=True, exist_ok=True)
+            everything = describe(life, 0, after=len(life.events))
+            (self.options.keep / f"{name}.txt").write_text(everything.replace(" ", "\n") + "\n")
 
 
 def parse(arguments):
@@ -241,7 +248,8 @@ def parse(arguments):
     add("--serial-pgmq", action="store_true", help="one sender at a time on each queue")
     add("--hole-wait", type=float, default=10, help="as the server has it, seconds")
     add("--serve-flags", default="", help="more flags for the server")
-    add("--server-log", default=None, help="where to write the server's log if something is wrong")
+    add("--keep", type=pathlib.Path, help="where to put the server's log, and what clients saw that"
+        " something is wrong with")
     add("--show", type=int, default=3, help="how many violations of each kind to print")
     options = parser.parse_args(arguments)
     if options.seed is None:

@@ -109,20 +109,24 @@ class Walk:
         self._was_reset = False
         # No message has come on this connection yet.
         self._is_fresh = True
-        self._connected_us = None
+        # The opening of the first connection that was opened.
+        self._requested_us = self._connected_us = None
 
-    def run(self, is_calm):
-        """All of it; `is_calm(us)`: whether a "from now on" of that moment is to be relied on."""
+    def run(self, was_calm):
+        """All of it; `was_calm(since_us, until_us)`: whether a "from now on" that was asked for and
+        answered then is to be relied on."""
         events = self.life.events
         for self._index in range(0, len(events), 2):
             self._take(events[self._index], events[self._index + 1])
-        self._check_completeness(is_calm)
+        self._check_completeness(was_calm)
 
     def _take(self, mark, value):
         if mark > 0:
             self._message(mark, value)
         elif mark == marks.REQUEST:
             self._is_fresh, self._was_reset = True, False
+            if not self._connected_us:
+                self._requested_us = value
         elif mark == marks.CONNECTED:
             self._connected_us = self._connected_us or value
         elif mark == marks.RESET:
@@ -204,7 +208,7 @@ class Walk:
 
     # What did not come
 
-    def _check_completeness(self, is_calm):
+    def _check_completeness(self, was_calm):
         incarnations = self.truth.incarnations[self.life.stream]
         final = list(incarnations)[-1]
         if not self.life.is_abandoned and (
@@ -212,7 +216,8 @@ class Walk:
         ):
             self._violation("deaf", f"nothing of the last incarnation of {self.life.stream} came")
         now_us = NEVER
-        if not self.life.starts_at_zero and self._connected_us and is_calm(self._connected_us):
+        opened = self._requested_us, self._connected_us
+        if not self.life.starts_at_zero and self._connected_us and was_calm(*opened):
             now_us = self._connected_us
             self.counts["calm starts from now on"] += 1
         for seen in self._ranges:
