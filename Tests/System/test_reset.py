@@ -2,7 +2,10 @@
 
 import json
 
+import psycopg
+
 from harness.native import Publisher
+from harness.pgmq import Queue
 from harness.postgres import execute
 from harness.server import native_path
 
@@ -85,3 +88,21 @@ def test_native_stream_that_is_removed_and_made_again(native_server, native_data
             second = client.broadcast()
             assert (second.number, second.data) == (1, "b")
             assert second.id != first.id, "the epoch tells them apart"
+
+
+def test_queue_that_is_made_again_while_its_first_look_waits(serve, pgmq_database):
+    """What the first look was told of the old queue says nothing of the new one."""
+    with Queue(pgmq_database, "chat") as queue, psycopg.connect(pgmq_database) as session:
+        queue.create(throttle_ms=None)
+        for number in range(10):
+            queue.send_to(session, {"html": f"old {number}"})
+        server = serve(pgmq_database, "--safety-poll", "100ms")
+        with server.open("chat") as client:
+            assert not client.has_block(limit=0.3), "a look has to wait for the open transaction"
+            session.execute("SELECT pgmq.drop_queue(%s)", [queue.name])
+            session.execute("SELECT pgmq.create(%s)", [queue.name])
+            session.commit()
+            client.connection_id()
+            queue.send("new")
+            block = client.expect(lambda block: not block.is_comment, "event")
+            assert (block.data, block.number) == ("new", 1), block.raw

@@ -88,8 +88,10 @@ final class PageQuery: Query {
   override func takeRows(of result: OpaquePointer) {
     guard identity == stream.identity else { return }
     guard stream.isOfRead(result) else {
+      // The reader may have a question of its own under way: to it this is no more than a hint.
       stream.requestedPages.remove(after)
-      return store.foundAnother(than: stream)
+      store.receiver?.lookWanted(at: stream)
+      return
     }
     let rowCount = knownRows(of: result)
     let (taken, byteCount) = fittingRows(of: result, rowCount)
