@@ -50,7 +50,10 @@ class Actor(threading.Thread):
 
     def _connect(self):
         session = psycopg.connect(
-            self.conninfo, autocommit=True, connect_timeout=5, application_name=self.application_name
+            self.conninfo,
+            autocommit=True,
+            connect_timeout=5,
+            application_name=self.application_name,
         )
         # Nobody waits so long for a lock that a transaction lasts longer than holes are waited for.
         session.execute("SET lock_timeout = '2s'")

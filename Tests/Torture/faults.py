@@ -1,4 +1,4 @@
-"""What goes wrong, at random: sessions, Postgres, the network between, writers, the server itself."""
+"""What goes wrong, at random: sessions, Postgres, the network, writers, the server itself."""
 
 import collections
 import random

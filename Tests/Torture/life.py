@@ -7,7 +7,7 @@ from ledger import now_us, payload
 
 # The marks in `Life.events`, which are pairs of integers. A message has its id, which is above 0,
 # and its number; one without id: LATE and its number. All others have a time, in microseconds.
-LATE, EPHEMERAL, REQUEST, CONNECTED, RESET, GAP, ENDED, CORRUPT, CLOCK = 0, -1, -2, -3, -4, -5, -6, -7, -8
+LATE, EPHEMERAL, REQUEST, CONNECTED, RESET, GAP, ENDED, CORRUPT, CLOCK = range(0, -9, -1)
 CLOCK_US = 100_000
 
 _FRAME = re.compile(

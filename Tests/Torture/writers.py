@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 
 import psycopg
 
@@ -84,7 +85,6 @@ class Writer(Actor):
 
     def _undone_part(self, stream, sent):
         self.session.execute("SAVEPOINT part")
-        part = []
         sent_before = len(sent)
         self._send_in(sent, stream, self.random.choice((1, 2)))
         self.session.execute("ROLLBACK TO SAVEPOINT part")
@@ -180,6 +180,4 @@ class EphemeralSender(Actor):
 
 def make_turns():
     """One sender at a time for each queue."""
-    import threading
-
     return {stream: threading.Lock() for stream in QUEUES}
