@@ -38,8 +38,8 @@ WRONG = (
 )  # fmt: skip
 # Not wrong, and worth to be known.
 NOTED = (
-    "calm starts from now on", "resets", "other gaps", "passed cursors", "ephemeral", "late, not seen", "deleted before",
-    "unknown, not seen",
+    "calm starts from now on", "resets", "other gaps", "passed cursors", "ephemeral",
+    "late, not seen", "deleted before", "unknown, not seen",
 )  # fmt: skip
 SETTLE_SECONDS = 120
 
