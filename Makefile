@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint sanitize fuzz bench clean
+.PHONY: help demo build test lint torture sanitize fuzz bench clean
 
 RELEASE := swift build -c release --static-swift-stdlib --product millstream
 SOURCES := Package.swift Sources Tests bench
@@ -43,6 +43,12 @@ sanitize: ## Run the tests under AddressSanitizer with LeakSanitizer, then under
 	swift build --sanitize=thread --scratch-path .build-tsan --product millstream
 	MILLSTREAM_BIN=$(CURDIR)/.build-tsan/debug/millstream .build-tools/venv/bin/pytest \
 	  Tests/System/test_wire.py Tests/System/test_delivery.py Tests/System/test_postgres_restart.py
+
+TORTURE_SECONDS ?= 600
+torture: ## Writers, subscribers and faults at random, for TORTURE_SECONDS (TORTURE_FLAGS="--seed 1")
+	Tests/setup.sh all
+	swift build
+	.build-tools/venv/bin/python Tests/Torture/torture.py --seconds $(TORTURE_SECONDS) $(TORTURE_FLAGS)
 
 FUZZ_SECONDS ?= 360
 fuzz: ## Fuzz what reads bytes from outside, and frames, for FUZZ_SECONDS

@@ -2,7 +2,10 @@
 
 import json
 
+import psycopg
+
 from harness.native import Publisher
+from harness.pgmq import Queue
 from harness.postgres import execute
 from harness.server import native_path
 
@@ -31,6 +34,20 @@ def test_queue_that_is_dropped_and_made_again(server, queue):
             (1, "new 1"),
             (2, "new 2"),
         ]
+
+
+def test_queue_that_is_made_again_and_has_more_than_before(server, queue):
+    """All at once: the wake-up finds ids that could follow those of the old queue."""
+    with server.subscribe("chat") as client:
+        queue.send_many(["a", "b"])
+        client.broadcasts(2)
+        with queue.session.transaction():
+            queue.session.execute("SELECT pgmq.drop_queue(%s)", [queue.name])
+            queue.create()
+            queue.send_many(["1", "2", "3", "4"])
+        block = client.expect(lambda block: not block.is_comment, "event")
+        assert block.event == RESET, f"a message of the new queue as one of the old: {block.raw!r}"
+        assert [block.data for block in client.broadcasts(4)] == ["1", "2", "3", "4"]
 
 
 def test_queue_that_is_emptied_with_its_ids(server, queue):
@@ -71,3 +88,21 @@ def test_native_stream_that_is_removed_and_made_again(native_server, native_data
             second = client.broadcast()
             assert (second.number, second.data) == (1, "b")
             assert second.id != first.id, "the epoch tells them apart"
+
+
+def test_queue_that_is_made_again_while_its_first_look_waits(serve, pgmq_database):
+    """What the first look was told of the old queue says nothing of the new one."""
+    with Queue(pgmq_database, "chat") as queue, psycopg.connect(pgmq_database) as session:
+        queue.create(throttle_ms=None)
+        for number in range(10):
+            queue.send_to(session, {"html": f"old {number}"})
+        server = serve(pgmq_database, "--safety-poll", "100ms")
+        with server.open("chat") as client:
+            assert not client.has_block(limit=0.3), "a look has to wait for the open transaction"
+            session.execute("SELECT pgmq.drop_queue(%s)", [queue.name])
+            session.execute("SELECT pgmq.create(%s)", [queue.name])
+            session.commit()
+            client.connection_id()
+            queue.send("new")
+            block = client.expect(lambda block: not block.is_comment, "event")
+            assert (block.data, block.number) == ("new", 1), block.raw

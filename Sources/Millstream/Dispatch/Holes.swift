@@ -20,6 +20,11 @@ extension Dispatcher {
 
   func foundTip(of stream: Stream, _ finding: Finding, holders: [CommitOrder.Holder]) {
     let nowMs = writer.clock.monotonicMs
+    if stream.lockedRelation != finding.lockedRelation {
+      // It was made anew since the first look at it: what that waited for was of the old one.
+      stream.lockedRelation = finding.lockedRelation
+      stream.order = CommitOrder(settledThrough: 0)
+    }
     stream.order.holeSeen(through: finding.tip, nowMs: nowMs)
     let through = stream.order.hold?.through ?? finding.tip
     let outcome = stream.order.holdersFound(

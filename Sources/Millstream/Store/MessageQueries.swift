@@ -88,8 +88,10 @@ final class PageQuery: Query {
   override func takeRows(of result: OpaquePointer) {
     guard identity == stream.identity else { return }
     guard stream.isOfRead(result) else {
+      // The reader may have a question of its own under way: to it this is no more than a hint.
       stream.requestedPages.remove(after)
-      return store.foundAnother(than: stream)
+      store.receiver?.lookWanted(at: stream)
+      return
     }
     let rowCount = knownRows(of: result)
     let (taken, byteCount) = fittingRows(of: result, rowCount)
@@ -159,11 +161,10 @@ extension Query {
 }
 
 extension Stream {
-  /// Whether the rows are of the stream that the log is of: a store that has epochs gives them along.
+  /// Whether the rows are of the stream that the log is of, or of one that was made anew under its name.
   fileprivate func isOfRead(_ result: OpaquePointer) -> Bool {
-    guard PQnfields(result) > 5, PQntuples(result) > 0,
-      let epoch = Row(result, 0).integer(5)
+    guard PQnfields(result) > 5, PQntuples(result) > 0, let found = Row(result, 0).integer(5)
     else { return true }
-    return log.epoch == UInt32(truncatingIfNeeded: epoch)
+    return identity == found
   }
 }

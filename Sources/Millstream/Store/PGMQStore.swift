@@ -67,14 +67,17 @@ final class PGMQStore: MessageStore {
     let rows = PGMQStore.ofBothTables(of: stream) { table in
       "(SELECT msg_id, message FROM \(table) WHERE msg_id > $1::bigint ORDER BY msg_id LIMIT \(limit))"
     }
+    // A name that is written as a constant is looked up after the tables were, and so locked.
+    let name = String(decoding: stream.storageName, as: UTF8.self)
+    let identity = #"'pgmq."q_\#(name)"'::regclass::oid::bigint"#
     let messages = "SELECT * FROM (\(rows)) AS both_tables ORDER BY msg_id LIMIT \(limit)"
     let sql =
       tellsBefore
       ? """
-      SELECT \(PGMQStore.columns), NULL, kept.lowest <= $1::bigint
+      SELECT \(PGMQStore.columns), \(identity), kept.lowest <= $1::bigint
         FROM (SELECT min(id) AS lowest FROM (\(PGMQStore.lowestIDs(of: stream))) AS ids) AS kept
         LEFT JOIN (\(messages)) AS messages ON true ORDER BY msg_id
-      """ : "SELECT \(PGMQStore.columns) FROM (\(messages)) AS messages"
+      """ : "SELECT \(PGMQStore.columns), \(identity) FROM (\(messages)) AS messages"
     return (sql, [String(after)])
   }
 
