@@ -7,7 +7,9 @@ import Testing
   private func holding(_ holders: [String]? = nil, nowMs: Int64 = 1_000) -> CommitOrder {
     var order = CommitOrder(settledThrough: 4)
     order.holeSeen(through: 7, nowMs: 1_000)
-    if let holders { _ = order.holdersFound(holders, nowMs: nowMs, longestWaitMs: 10_000) }
+    for askedMs in holders == nil ? [] : [1_000, nowMs] {
+      _ = order.holdersFound(holders ?? [], askedMs: askedMs, longestWaitMs: 10_000)
+    }
     return order
   }
 
@@ -21,7 +23,7 @@ import Testing
 
   @Test func holeThatNobodyCanFillIsPassed() {
     var order = holding()
-    #expect(order.holdersFound([], nowMs: 1_001, longestWaitMs: 10_000) == .settled)
+    #expect(order.holdersFound([], askedMs: 1_001, longestWaitMs: 10_000) == .settled)
     #expect(order.hold == nil)
     #expect(order.allows(7, after: 4))
     #expect(!order.allows(9, after: 7))
@@ -31,41 +33,51 @@ import Testing
     var order = holding(["3/1", "4/9"])
     #expect(!order.allows(7, after: 4))
     // 5/2 has taken the lock after the hole was seen: its ids lie above.
-    #expect(order.holdersFound(["4/9", "5/2"], nowMs: 1_010, longestWaitMs: 10_000) == .waiting)
-    #expect(order.holdersFound(["5/2", "4/10"], nowMs: 1_020, longestWaitMs: 10_000) == .settled)
+    #expect(order.holdersFound(["4/9", "5/2"], askedMs: 1_010, longestWaitMs: 10_000) == .waiting)
+    #expect(order.holdersFound(["5/2", "4/10"], askedMs: 1_020, longestWaitMs: 10_000) == .settled)
     #expect(order.allows(7, after: 4))
   }
 
   @Test func furtherHolesDoNotMoveWhatIsWaitedFor() {
     var order = holding(["3/1"])
     order.holeSeen(through: 20, nowMs: 1_005)
-    #expect(order.holdersFound([], nowMs: 1_010, longestWaitMs: 10_000) == .settled)
+    #expect(order.holdersFound([], askedMs: 1_010, longestWaitMs: 10_000) == .settled)
     #expect(order.settledThrough == 7)
   }
 
   @Test func preparedTransactionMayBeAnyOfThem() {
     var order = holding(["3/1"])
-    #expect(order.holdersFound(["-1/744"], nowMs: 1_010, longestWaitMs: 10_000) == .waiting)
-    #expect(order.holdersFound([], nowMs: 1_020, longestWaitMs: 10_000) == .settled)
+    #expect(order.holdersFound(["-1/744"], askedMs: 1_010, longestWaitMs: 10_000) == .waiting)
+    #expect(order.holdersFound([], askedMs: 1_020, longestWaitMs: 10_000) == .settled)
   }
 
   @Test func whoeverTakesTooLongIsGivenUpAndHoldsNobodyUpAgain() {
     var order = holding(["3/1"])
-    #expect(order.holdersFound(["3/1"], nowMs: 10_999, longestWaitMs: 10_000) == .waiting)
-    #expect(order.holdersFound(["3/1"], nowMs: 11_000, longestWaitMs: 10_000) == .givenUp)
+    #expect(order.holdersFound(["3/1"], askedMs: 10_999, longestWaitMs: 10_000) == .waiting)
+    #expect(order.holdersFound(["3/1"], askedMs: 11_000, longestWaitMs: 10_000) == .givenUp)
     #expect(order.allows(7, after: 4))
     #expect(order.givenUp == ["3/1"] && order.givenUpThrough == 7)
     order.holeSeen(through: 30, nowMs: 11_001)
-    #expect(order.holdersFound(["3/1"], nowMs: 11_002, longestWaitMs: 10_000) == .settled)
-    #expect(order.holdersFound([], nowMs: 11_003, longestWaitMs: 10_000) == .settled)
+    #expect(order.holdersFound(["3/1"], askedMs: 11_002, longestWaitMs: 10_000) == .settled)
+    #expect(order.holdersFound([], askedMs: 11_003, longestWaitMs: 10_000) == .settled)
     #expect(order.givenUp.isEmpty)
+  }
+
+  /// An answer may have been under way for long, or the first one have come after a long break.
+  @Test func nobodyIsGivenUpWhoWasNotWaitedFor() {
+    var order = holding()
+    #expect(order.holdersFound(["3/1"], askedMs: 60_000, longestWaitMs: 10_000) == .waiting)
+    order.sessionChanged()
+    #expect(order.holdersFound(["2/7"], askedMs: 90_000, longestWaitMs: 10_000) == .waiting)
+    #expect(order.holdersFound(["2/7"], askedMs: 99_999, longestWaitMs: 10_000) == .waiting)
+    #expect(order.holdersFound(["2/7"], askedMs: 100_000, longestWaitMs: 10_000) == .givenUp)
   }
 
   @Test func afterAReconnectTheHoldersAreAskedForAnew() {
     var order = holding(["3/1"])
     order.sessionChanged()
-    #expect(order.holdersFound(["2/2"], nowMs: 1_010, longestWaitMs: 10_000) == .waiting)
-    #expect(order.holdersFound(["3/1"], nowMs: 1_020, longestWaitMs: 10_000) == .settled)
+    #expect(order.holdersFound(["2/2"], askedMs: 1_010, longestWaitMs: 10_000) == .waiting)
+    #expect(order.holdersFound(["3/1"], askedMs: 1_020, longestWaitMs: 10_000) == .settled)
   }
 
   @Test func pausesGrowWithTheWait() {
@@ -112,18 +124,18 @@ import Testing
   @Test func holdersGoAsTheyEnd() {
     var late = missing(5...5)
     late.add(holders: ["4/1", "3/1"])
-    late.holdersFound(["9/9", "4/1"], nowMs: 1_100)
+    late.holdersFound(["9/9", "4/1"], askedMs: 1_100)
     #expect(late.holders == ["4/1"])
-    late.holdersFound(["9/9"], nowMs: 1_200)
+    late.holdersFound(["9/9"], askedMs: 1_200)
     #expect(late.holders.isEmpty)
   }
 
   @Test func pausesGrowWithTheWait() {
     var late = missing(5...5)
     #expect(late.nextAskMs == 1_250)
-    late.holdersFound(["3/1"], nowMs: 17_000)
+    late.holdersFound(["3/1"], askedMs: 17_000)
     #expect(late.nextAskMs == 19_000)
-    late.holdersFound(["3/1"], nowMs: 101_000)
+    late.holdersFound(["3/1"], askedMs: 101_000)
     #expect(late.nextAskMs == 106_000)
   }
 }

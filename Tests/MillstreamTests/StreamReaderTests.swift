@@ -28,6 +28,15 @@ import Testing
     #expect(reader.pageRead(isShort: true) == .none)
   }
 
+  @Test func lookThatIsWantedDuringAReadComesBeforeTheNextRead() {
+    var reader = following()
+    #expect(reader.woken() == .read)
+    #expect(reader.lookWanted() == .none)
+    #expect(reader.pageRead(isShort: false) == .look)
+    #expect(reader.found(hasNews: true) == .read)
+    #expect(reader.pageRead(isShort: true) == .none)
+  }
+
   @Test func wakeUpDuringALookMakesItRead() {
     var reader = StreamReader()
     _ = reader.lookWanted()

@@ -154,6 +154,22 @@ def test_transaction_that_is_open_for_too_long(serve, quiet, session, pgmq_datab
     assert len(lines) == 1 and f"ids={late}-{late}" in lines[0], lines
 
 
+def test_resuming_below_what_came_late(serve, quiet, session, pgmq_database):
+    """It was out of order for those who were connected; for others it is where it belongs."""
+    before = quiet.send("before")
+    server = looking(serve, pgmq_database, "--hole-wait", "300ms")
+    with server.subscribe("chat") as client:
+        late = quiet.send_to(session, {"html": "late"})
+        after = quiet.send("after")
+        assert client.broadcast().data == "after"
+        session.commit()
+        assert client.broadcast().data == "late"
+        with server.subscribe("chat", since=before) as resumed:
+            assert [block.number for block in resumed.broadcasts(2)] == [late, after]
+            quiet.send("last")
+            assert client.broadcast().data == resumed.broadcast().data == "last"
+
+
 def test_no_wait_at_all(serve, quiet, session, pgmq_database):
     server = looking(serve, pgmq_database, "--hole-wait", "0s")
     with server.subscribe("chat") as client:

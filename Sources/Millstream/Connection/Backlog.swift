@@ -11,6 +11,8 @@ final class Backlog {
   /// How many looks at the stream had been answered when its cursor was found to be unknown; what a
   /// later look says of it is final.
   var questionedAtLook: Int?
+  /// The store has said that its cursor is above all that there is.
+  var isFromElsewhere = false
   /// The cursor is one that we gave it on this connection, not one that it came with.
   var hasReceived = false
   /// It has waited long enough with its opening.

@@ -27,10 +27,21 @@ extension Dispatcher: StoreReceiver {
 
   private func found(_ stream: Stream, _ finding: Finding) {
     stream.highestSeen = finding.highestID
+    noteForeignCursors(of: stream)
     stream.lockedRelation = finding.lockedRelation
     noteThrottle(finding.throttleMs, of: stream)
     perform(stream.reader.found(hasNews: finding.highestID > stream.log.tip), on: stream)
     placeWaiting(of: stream)
+  }
+
+  /// However far the ids have come until it is their turn, these cursors are of another stream.
+  private func noteForeignCursors(of stream: Stream) {
+    for connection in stream.waiting.members {
+      guard let backlog = writer.backlog(of: connection), backlog.questionedAtLook != nil else {
+        continue
+      }
+      backlog.isFromElsewhere = isFromElsewhere(backlog, stream)
+    }
   }
 
   /// A throttle that was not known may have begun with a wake-up that nobody heard.

@@ -28,7 +28,7 @@ extension Dispatcher {
     stream.order.holeSeen(through: finding.tip, nowMs: nowMs)
     let through = stream.order.hold?.through ?? finding.tip
     let outcome = stream.order.holdersFound(
-      holders, nowMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)
+      holders, askedMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)
     switch outcome {
     case .settled:
       var settled = finding
@@ -70,16 +70,17 @@ extension Dispatcher {
   /// what is missing for good only if it comes after the answer.
   func askHolders(ofRead reads: [Stream], ofLate late: [Stream]) {
     let asking = reads.filter { $0.order.hold != nil } + late
-    if let kind = asking.first?.store { stores[kind]?.askHolders(of: asking) }
+    guard let kind = asking.first?.store else { return }
+    stores[kind]?.askHolders(of: asking, nowMs: writer.clock.monotonicMs)
   }
 
-  func foundHolders(_ holders: [CommitOrder.Holder], of stream: Stream) {
-    let nowMs = writer.clock.monotonicMs
-    stream.late?.holdersFound(holders, nowMs: nowMs)
+  /// However long an answer was under way, it says what was when it was asked for.
+  func foundHolders(_ holders: [CommitOrder.Holder], of stream: Stream, askedMs: Int64) {
+    stream.late?.holdersFound(holders, askedMs: askedMs)
     let outcome = stream.order.holdersFound(
-      holders, nowMs: nowMs, longestWaitMs: limits.holeWaitMs)
+      holders, askedMs: askedMs, longestWaitMs: limits.holeWaitMs)
     guard outcome == .givenUp else { return }
-    if stream.late == nil { stream.late = LateHoles(holders: [], nowMs: nowMs) }
+    if stream.late == nil { stream.late = LateHoles(holders: [], nowMs: askedMs) }
     stream.late?.add(holders: stream.order.givenUp)
     remindOfLate(stream)
   }
@@ -121,6 +122,7 @@ extension Dispatcher {
     if isCrowded(stream) { return false }
     guard stream.late?.remove(id) == true else { return true }
     writer.statistics.lateMessages += 1
+    stream.log.cameLate(id)
     append(message, to: stream)
     return true
   }

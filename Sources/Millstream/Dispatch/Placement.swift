@@ -97,6 +97,7 @@ extension Dispatcher {
   }
 
   func isFromElsewhere(_ backlog: Backlog, _ stream: Stream) -> Bool {
+    if backlog.isFromElsewhere { return true }
     if let epoch = backlog.cursorEpoch, let own = stream.log.epoch, epoch != own { return true }
     return backlog.cursor > max(stream.highestSeen, stream.log.tip)
   }
@@ -106,13 +107,16 @@ extension Dispatcher {
   private func questionCursor(
     _ connection: ConnectionRef, _ backlog: Backlog, _ stream: Stream
   ) {
-    let askedAt = backlog.questionedAtLook ?? stream.looksAnswered
+    // What is being asked may have been answered by the store before the client came.
+    let askedAt =
+      backlog.questionedAtLook ?? stream.looksAnswered + (stream.reader.isLooking ? 1 : 0)
     backlog.questionedAtLook = askedAt
-    guard !stream.reader.isBusy else { return }
     guard stream.looksAnswered > askedAt else {
-      return perform(stream.reader.lookWanted(), on: stream)
+      if !stream.reader.isLooking { perform(stream.reader.lookWanted(), on: stream) }
+      return
     }
     tellOfReset(connection, lastSeen: backlog.cursor)
+    backlog.isFromElsewhere = false
     backlog.cursor = 0
     backlog.cursorEpoch = nil
     guard connection.pointee.phase == .catchingUp else { return }

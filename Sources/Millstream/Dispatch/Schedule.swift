@@ -73,7 +73,7 @@ extension Dispatcher {
     let count = safetyShare / limits.safetyPollMs
     safetyShare %= limits.safetyPollMs
     for stream in registry.nextStreams(Int(count)) where stream.subscriberCount > 0 {
-      if !stream.reader.isBusy { perform(stream.reader.lookWanted(), on: stream) }
+      if !stream.reader.isLooking { perform(stream.reader.lookWanted(), on: stream) }
     }
   }
 }

@@ -94,7 +94,7 @@ final class PageQuery: Query {
       return
     }
     let rowCount = knownRows(of: result)
-    let (taken, byteCount) = fittingRows(of: result, rowCount)
+    let (taken, byteCount) = fittingRows(of: result, tellOfLate(in: result, rowCount))
     let frames = makeFrames(of: result, taken, byteCount: byteCount)
     stream.adaptReads(taken: Int(taken), wasCut: taken < rowCount)
     let isShort = Int(rowCount) < limit && taken == rowCount
@@ -108,6 +108,18 @@ final class PageQuery: Query {
   private func knownRows(of result: OpaquePointer) -> Int32 {
     var count = messageCount(of: result)
     while count > 0, (Row(result, count - 1).integer(0) ?? .max) > knownTip { count -= 1 }
+    return count
+  }
+
+  /// What was passed over and has come since goes at once to those who are connected, so that nobody who
+  /// reads it here gets it again. Returns the number of rows before one that cannot go now.
+  private func tellOfLate(in result: OpaquePointer, _ count: Int32) -> Int32 {
+    if stream.late == nil { return count }
+    for index in 0..<count {
+      guard var message = Message(Row(result, index)), let id = message.id else { continue }
+      message.id = nil
+      if store.receiver?.takeLate(message, id: id, of: stream) == false { return index }
+    }
     return count
   }
 
@@ -162,7 +174,7 @@ extension Query {
 
 extension Stream {
   /// Whether the rows are of the stream that the log is of, or of one that was made anew under its name.
-  fileprivate func isOfRead(_ result: OpaquePointer) -> Bool {
+  func isOfRead(_ result: OpaquePointer) -> Bool {
     guard PQnfields(result) > 5, PQntuples(result) > 0, let found = Row(result, 0).integer(5)
     else { return true }
     return identity == found

@@ -52,8 +52,8 @@ protocol StoreReceiver: AnyObject {
   func readEnded(of stream: Stream, _ end: ReadEnd)
   /// A stream is there that was not known; `finding.tip` is right if nobody holds its lock.
   func foundTip(of stream: Stream, _ finding: Finding, holders: [CommitOrder.Holder])
-  /// These transactions hold the lock of the stream's ids.
-  func foundHolders(_ holders: [CommitOrder.Holder], of stream: Stream)
+  /// These transactions held the lock of the stream's ids some time after `askedMs`.
+  func foundHolders(_ holders: [CommitOrder.Holder], of stream: Stream, askedMs: Int64)
   /// A message that was passed over has come, without its id; false: it cannot be taken now.
   func takeLate(_ message: Message, id: Int64, of stream: Stream) -> Bool
   /// What has come of those that were passed over was given; `isComplete`: all that there was.
@@ -119,7 +119,7 @@ class MessageStore {
   }
 
   /// Asks who may still fill the holes of these streams: one query for all of them.
-  func askHolders(of streams: [Stream]) {}
+  func askHolders(of streams: [Stream], nowMs: Int64) {}
 
   /// Reads what has come of the messages that were passed over.
   func readLate(of stream: Stream) {}

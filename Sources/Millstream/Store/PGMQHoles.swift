@@ -30,10 +30,12 @@ extension Row {
 final class HoldersQuery: Query {
   private unowned let store: MessageStore
   private let streams: [Stream]
+  private let askedMs: Int64
 
-  init(store: MessageStore, streams: [Stream]) {
+  init(store: MessageStore, streams: [Stream], askedMs: Int64) {
     self.store = store
     self.streams = streams
+    self.askedMs = askedMs
     let relations = streams.map { String($0.lockedRelation) }.joined(separator: ",")
     super.init(
       sql: """
@@ -44,7 +46,8 @@ final class HoldersQuery: Query {
 
   override func row(_ row: Row) {
     guard let ordinal = row.integer(0) else { return }
-    store.receiver?.foundHolders(row.holders(1), of: streams[Int(ordinal) - 1])
+    store.receiver?.foundHolders(
+      row.holders(1), of: streams[Int(ordinal) - 1], askedMs: askedMs)
   }
 }
 
@@ -55,6 +58,8 @@ final class TipQuery: Query {
   private let stream: Stream
   private var finding: Finding
   private var holders: [CommitOrder.Holder] = []
+  /// The queue was made anew since the look.
+  private var isAnother = false
 
   init(store: MessageStore, stream: Stream, finding: Finding) {
     self.store = store
@@ -63,7 +68,7 @@ final class TipQuery: Query {
     let highest = PGMQStore.ofBothTables(of: stream) { "SELECT max(msg_id) AS id FROM \($0)" }
     super.init(
       sql: """
-        SELECT max(highest.id), \(holdersSQL)
+        SELECT max(highest.id), \(holdersSQL), \(PGMQStore.identity(of: stream))
           FROM (\(highest)) AS highest, (SELECT $1::bigint AS relation) AS asked
          GROUP BY asked.relation
         """, parameters: [String(finding.lockedRelation)])
@@ -74,9 +79,11 @@ final class TipQuery: Query {
     let given = finding.highestID == Finding.unknownID ? 0 : finding.highestID
     finding.tip = max(row.integer(0) ?? 0, given)
     holders = row.holders(1)
+    isAnother = row.integer(2) != finding.identity
   }
 
   override func finished() {
+    if isAnother { return store.foundAnother(than: stream) }
     store.receiver?.foundTip(of: stream, finding, holders: holders)
   }
 
@@ -161,7 +168,8 @@ final class LateQuery: Query {
     }
     super.init(
       sql: """
-        SELECT \(PGMQStore.columns) FROM (\(rows)) AS messages ORDER BY msg_id LIMIT \(stream.readRows)
+        SELECT \(PGMQStore.columns), \(PGMQStore.identity(of: stream))
+          FROM (\(rows)) AS messages ORDER BY msg_id LIMIT \(stream.readRows)
         """,
       parameters: [
         "{" + ranges.map { String($0.lowerBound) }.joined(separator: ",") + "}",
@@ -170,7 +178,7 @@ final class LateQuery: Query {
   }
 
   override func takeRows(of result: OpaquePointer) {
-    guard identity == stream.identity else { return }
+    guard identity == stream.identity, stream.isOfRead(result) else { return }
     let count = PQntuples(result)
     let isTaken = (0..<count).allSatisfy { take(Row(result, $0)) }
     store.receiver?.lateReadEnded(of: stream, isComplete: isTaken && Int(count) < limit)

@@ -67,9 +67,7 @@ final class PGMQStore: MessageStore {
     let rows = PGMQStore.ofBothTables(of: stream) { table in
       "(SELECT msg_id, message FROM \(table) WHERE msg_id > $1::bigint ORDER BY msg_id LIMIT \(limit))"
     }
-    // A name that is written as a constant is looked up after the tables were, and so locked.
-    let name = String(decoding: stream.storageName, as: UTF8.self)
-    let identity = #"'pgmq."q_\#(name)"'::regclass::oid::bigint"#
+    let identity = PGMQStore.identity(of: stream)
     let messages = "SELECT * FROM (\(rows)) AS both_tables ORDER BY msg_id LIMIT \(limit)"
     let sql =
       tellsBefore
@@ -83,6 +81,12 @@ final class PGMQStore: MessageStore {
 
   private static func lowestIDs(of stream: Stream) -> String {
     ofBothTables(of: stream) { "SELECT min(msg_id) AS id FROM \($0)" }
+  }
+
+  /// Which table the rows are of. A name that is written as a constant is looked up after the tables in
+  /// FROM were, and so locked.
+  static func identity(of stream: Stream) -> String {
+    #"'pgmq."q_\#(String(decoding: stream.storageName, as: UTF8.self))"'::regclass::oid::bigint"#
   }
 
   /// `id, data, event, visible_to, exclude` of a row.
@@ -100,8 +104,8 @@ final class PGMQStore: MessageStore {
       separator: " UNION ALL ")
   }
 
-  override func askHolders(of streams: [Stream]) {
-    submit(HoldersQuery(store: self, streams: streams))
+  override func askHolders(of streams: [Stream], nowMs: Int64) {
+    submit(HoldersQuery(store: self, streams: streams, askedMs: nowMs))
   }
 
   override func readLate(of stream: Stream) {

@@ -17,10 +17,11 @@ struct CommitOrder {
   struct Hold: Equatable {
     /// The highest id of the read that showed it: everything missing below is in question.
     let through: Int64
-    let sinceMs: Int64
-    var askedMs: Int64
+    /// When those who may fill it were asked for first.
+    fileprivate(set) var sinceMs: Int64
+    fileprivate(set) var askedMs: Int64
     /// Those who may fill it; nil: nobody has asked yet.
-    var holders: [Holder]?
+    fileprivate(set) var holders: [Holder]?
 
     /// A transaction that is prepared changes its name: any such may be one of them.
     fileprivate func isInQuestion(_ holder: Holder) -> Bool {
@@ -74,17 +75,19 @@ struct CommitOrder {
     hold = Hold(through: through, sinceMs: nowMs, askedMs: nowMs, holders: nil)
   }
 
-  /// `current` are all who hold the lock now. Those who were not among them when they were asked for
-  /// first, after the read that showed the hole, can only have taken higher ids.
+  /// `current` are all who held the lock when that was asked, at `askedMs`. Those who were not among
+  /// them the first time, after the read that showed the hole, can only have taken higher ids.
   mutating func holdersFound(
-    _ current: [Holder], nowMs: Int64, longestWaitMs: Int64
+    _ current: [Holder], askedMs: Int64, longestWaitMs: Int64
   ) -> Outcome {
     givenUp.removeAll { !current.contains($0) }
     guard let held = hold else { return .settled }
     let holders = current.filter { !givenUp.contains($0) && held.isInQuestion($0) }
-    if !holders.isEmpty && nowMs - held.sinceMs < longestWaitMs {
+    let sinceMs = held.holders == nil ? askedMs : held.sinceMs
+    if !holders.isEmpty && askedMs - sinceMs < longestWaitMs {
       hold?.holders = holders
-      hold?.askedMs = nowMs
+      hold?.sinceMs = sinceMs
+      hold?.askedMs = askedMs
       return .waiting
     }
     hold = nil

@@ -45,8 +45,8 @@ struct LateHoles {
   }
 
   /// `current` are all who hold the lock now; those who are left may still fill a hole.
-  mutating func holdersFound(_ current: [CommitOrder.Holder], nowMs: Int64) {
-    askedMs = nowMs
+  mutating func holdersFound(_ current: [CommitOrder.Holder], askedMs: Int64) {
+    self.askedMs = askedMs
     holders = current.filter { holders.contains($0) || $0.hasPrefix("-1/") }
   }
 

@@ -5,7 +5,7 @@
 ///           are gone from memory
 ///
 /// Positions count the bytes of all frames ever appended; they only grow. Every message of the
-/// stream with an id in `floor < id ≤ tip` is in here.
+/// stream with an id in `floor < id ≤ tip` is in here, and perhaps some below.
 struct StreamLog {
   private(set) var chunks: [Chunk] = []
   /// The position behind the last frame.
@@ -45,6 +45,12 @@ struct StreamLog {
     }
     end = chunks[chunks.count - 1].end
     if let id = message.id { tip = id }
+  }
+
+  /// A message with this id has come out of its order: whoever resumes below it has to read it from the
+  /// store.
+  mutating func cameLate(_ id: Int64) {
+    floor = max(floor, id)
   }
 
   /// What lies between `tip` and `oldest` cannot be had any more: whoever comes by is told.
@@ -104,7 +110,7 @@ struct StreamLog {
   mutating func trim(toBytes bound: Int) {
     let count = surplusChunks(bound)
     guard count > 0 else { return }
-    floor = chunks[count - 1].entries.last.map { $0.id } ?? floor
+    floor = max(chunks[count - 1].entries.last?.id ?? floor, floor)
     chunks.removeFirst(count)
   }
 

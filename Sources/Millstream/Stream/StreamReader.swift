@@ -26,6 +26,8 @@ struct StreamReader {
   private var phase = Phase.unknown
   /// Something happened while a question was under way: its answer may be too old.
   private var isStale = false
+  /// The store has to be asked where it is before more is read.
+  private var isLookDue = false
 
   /// Whether a start of the log is known, or it is known that there is none.
   private(set) var isKnown = false
@@ -38,6 +40,9 @@ struct StreamReader {
     }
   }
 
+  /// Whether the store was asked where it is.
+  var isLooking: Bool { if case .looking = phase { true } else { false } }
+
   /// Whether the store has said that there is no such stream.
   var isAbsent: Bool { if case .absent = phase { true } else { false } }
 
@@ -46,7 +51,8 @@ struct StreamReader {
     switch phase {
     case .unknown, .absent: startLooking(wasFollowing: false)
     case .following: startLooking(wasFollowing: true)
-    case .looking, .reading: markStale()
+    case .looking: markStale()
+    case .reading: noteLookDue()
     }
   }
 
@@ -77,7 +83,7 @@ struct StreamReader {
   /// A page of new messages was taken in; `isShort`: there were no more at that moment.
   mutating func pageRead(isShort: Bool) -> Action {
     phase = .following
-    return !isShort || takeStale() ? startReading() : .none
+    return !isShort || isLookDue || takeStale() ? startReading() : .none
   }
 
   /// A page was taken in up to a hole; the dispatcher says when to go on.
@@ -94,17 +100,26 @@ struct StreamReader {
     case .unknown, .absent, .following: break
     }
     isStale = false
+    isLookDue = false
   }
 
   private mutating func startLooking(wasFollowing: Bool) -> Action {
+    isLookDue = false
     phase = .looking(wasFollowing: wasFollowing)
     return .look
   }
 
+  /// A stream that is written to all the time is looked at in between.
   private mutating func startReading() -> Action {
+    if isLookDue { return startLooking(wasFollowing: true) }
     isStale = false
     phase = .reading
     return .read
+  }
+
+  private mutating func noteLookDue() -> Action {
+    isLookDue = true
+    return .none
   }
 
   private mutating func markStale() -> Action {
