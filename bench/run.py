@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from driver import fanout, latency, memory, replay, table  # noqa: E402
+from driver import fanout, latency, memory, replay, storm, table  # noqa: E402
 from driver.bench import Bench  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -27,6 +27,7 @@ SCENARIOS = {
     "fanout": fanout.fanout,
     "latency": latency.latency,
     "replay": replay.replay,
+    "storm": storm.storm,
 }
 WITHOUT_DATABASE = ("memory",)
 
@@ -75,6 +76,14 @@ def add_size_flags(group):
     group.add_argument("--seconds", type=float, default=30.0, help="latency: how long (30)")
     group.add_argument("--replay-connections", type=int, default=1000)
     group.add_argument("--replay-messages", type=int, default=1000)
+    group.add_argument("--storm-connections", type=int, default=10000)
+    group.add_argument("--storm-streams", type=int, default=1000,
+                       help="storm: the second case; the first is one stream (1000)")
+    group.add_argument("--storm-behind", type=int, default=100,
+                       help="storm: how many messages each is behind (100)")
+    group.add_argument("--storm-rounds", type=int, default=5)
+    group.add_argument("--storm-at-once", type=int, default=2000,
+                       help="storm: connects under way at a time (2000)")
 
 
 def sizes(text):

@@ -5,7 +5,10 @@
  * frame to every connection. No server that sends each frame by itself can deliver faster on this
  * kernel; how near one comes is the ratio that the benchmark prints.
  *
- *   ceiling [PORT]      (0: any) says on stderr: ceiling ready listen=127.0.0.1:PORT
+ *   ceiling [PORT [FIRST COUNT SIZE]]   (0: any) says on stderr: ceiling ready listen=127.0.0.1:PORT
+ *
+ * With FIRST, COUNT and SIZE, the answer also holds COUNT frames with payloads of SIZE bytes and ids
+ * from FIRST on: what a server has to send to a client that comes back so far behind.
  *
  * It ends at the end of stdin, or by a signal.
  */
@@ -30,6 +33,10 @@ static const char head[] =
     "connection: keep-alive\r\n\r\n"
     "retry: 2000\n\n: pgbus stream open since_id=0 stream=bench:0\n\n"
     "event: pgbus:connected\ndata: {\"connectionId\":\"9f86d081884c7d65\"}\n\n";
+
+/* The head, and the frames that follow it. */
+static const char *answer = head;
+static size_t answer_length = sizeof head - 1;
 
 static int epoll_fd;
 /* All connections, without holes, so that a fan-out is one walk; and where each one stands. */
@@ -80,10 +87,28 @@ static void send_all(int fd, const char *bytes, size_t count) {
   }
 }
 
+static int write_frame(char *frame, size_t room, const char *data) {
+  return snprintf(frame, room, "id: %lld-%08x\nevent: turbo-stream\ndata: %s\n\n", ++last_id,
+                  0x5eedu, data);
+}
+
+static void prepare_answer(long long first, int count, int size) {
+  size_t room = sizeof head + (size_t)count * (size_t)(size + 128);
+  char *bytes = malloc(room), *data = malloc((size_t)size + 1);
+  if (!bytes || !data) die("malloc");
+  memset(data, 'x', (size_t)size);
+  data[size] = 0;
+  memcpy(bytes, head, sizeof head - 1);
+  last_id = first - 1;
+  for (int i = 0; i < count; i++)
+    answer_length += (size_t)write_frame(bytes + answer_length, room - answer_length, data);
+  answer = bytes;
+  free(data);
+}
+
 static void fan_out(const char *data) {
   static char frame[LINE_SIZE + 128];
-  int size = snprintf(frame, sizeof frame, "id: %lld-%08x\nevent: turbo-stream\ndata: %s\n\n",
-                      ++last_id, 0x5eedu, data);
+  int size = write_frame(frame, sizeof frame, data);
   for (int i = 0; i < member_count; i++) send_all(members[i], frame, (size_t)size);
 }
 
@@ -123,7 +148,7 @@ static void read_request(int fd) {
     closing[fd] = bytes[i] == end[closing[fd]] ? closing[fd] + 1 : bytes[i] == '\r';
     if (closing[fd] < 4) continue;
     join(fd);
-    send_all(fd, head, sizeof head - 1);
+    send_all(fd, answer, answer_length);
   }
 }
 
@@ -153,6 +178,7 @@ int main(int count, char **arguments) {
   raise_descriptor_limit();
   epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   int listener = listen_on(count > 1 ? atoi(arguments[1]) : 0);
+  if (count > 4) prepare_answer(atoll(arguments[2]), atoi(arguments[3]), atoi(arguments[4]));
   watch(listener);
   watch(STDIN_FILENO);
   for (;;) {

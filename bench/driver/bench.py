@@ -28,18 +28,29 @@ class Bench:
             finally:
                 server.stop()
             return
-        with Postgres() as postgres:
-            install(self.binaries["server"], postgres.conninfo, self.store, self.pgmq_sql)
-            server = Millstream(self.binaries["server"], postgres.conninfo, self.store)
-            try:
-                yield server
-            finally:
-                server.stop()
+        with self.postgres() as postgres, self.millstream(postgres) as server:
+            yield server
 
     @contextlib.contextmanager
-    def ceiling(self):
+    def postgres(self, **settings):
+        """A fresh Postgres that has what the store reads."""
+        with Postgres(**settings) as postgres:
+            install(self.binaries["server"], postgres.conninfo, self.store, self.pgmq_sql)
+            yield postgres
+
+    @contextlib.contextmanager
+    def millstream(self, postgres, role="postgres"):
+        """A fresh server on a Postgres that may have seen others."""
+        server = Millstream(self.binaries["server"], postgres.conninfo, self.store, role)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+    @contextlib.contextmanager
+    def ceiling(self, *arguments):
         """A ceiling of its own."""
-        ceiling = Ceiling(self.binaries["ceiling"])
+        ceiling = Ceiling(self.binaries["ceiling"], *arguments)
         try:
             yield ceiling
         finally:

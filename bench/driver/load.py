@@ -29,13 +29,13 @@ class Load:
         """Returns when every connection has had `number` messages."""
         self.process.lines.wait_for(rf"^round {number}$", limit_seconds)
 
-    def report(self, limit_seconds=30):
+    def report(self, limit_seconds=30, must_pass=True):
         """What it reports at its own end, which its own --timeout brings at the latest."""
         # Not communicate(): that would also read stderr, which `lines` reads.
         out = self.process.child.stdout.read()
         self.process.child.wait(limit_seconds)
         report = json.loads(out)
-        if not report["passed"]:
+        if must_pass and not report["passed"]:
             raise RuntimeError(f"not everything came, once and in order: {out}")
         return report
 

@@ -23,9 +23,10 @@ SETTINGS = {
 
 
 class Postgres:
-    """One cluster, running from the beginning to `remove`."""
+    """One cluster, running from the beginning to `remove`; `settings` beside or instead of ours."""
 
-    def __init__(self):
+    def __init__(self, **settings):
+        self._settings = SETTINGS | settings
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="millstream-bench-"))
         self.port = _free_port()
         self.process = None
@@ -65,7 +66,7 @@ class Postgres:
     def _start(self):
         server = [_program("postgres"), "-D", str(self.directory / "data"), "-p", str(self.port)]
         server += ["-k", str(self.directory), "-h", "127.0.0.1"]
-        for name, value in SETTINGS.items():
+        for name, value in self._settings.items():
             server += ["-c", f"{name}={value}"]
         self.process = Process("postgres", _unprivileged() + server, cwd=self.directory)
         self.process.lines.wait_for("ready to accept connections", START_SECONDS)

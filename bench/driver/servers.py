@@ -26,9 +26,10 @@ def clean_environment():
 class Millstream:
     """`millstream serve` on a database that has its schema."""
 
-    def __init__(self, binary, conninfo, store):
+    def __init__(self, binary, conninfo, store, role="postgres"):
         self.store = store
-        arguments = [binary, "serve", "--listen", "127.0.0.1:0", "--database", conninfo]
+        database = f"{conninfo} user={role}"
+        arguments = [binary, "serve", "--listen", "127.0.0.1:0", "--database", database]
         arguments += ["--public", "bench:*", "--store", store]
         self.process = Process("millstream", arguments, env=clean_environment())
         line = self.process.lines.wait_for(r" ready .*listen=", READY_SECONDS)
@@ -61,8 +62,9 @@ def install(binary, conninfo, store, pgmq_sql):
 class Ceiling:
     """The C program that only does what the kernel must do."""
 
-    def __init__(self, binary):
-        self.process = Process("ceiling", [binary, "0"], stdin=subprocess.PIPE)
+    def __init__(self, binary, *arguments):
+        arguments = [binary, "0", *map(str, arguments)]
+        self.process = Process("ceiling", arguments, stdin=subprocess.PIPE)
         line = self.process.lines.wait_for(r" ready .*listen=", READY_SECONDS)
         self.port = re.search(r"listen=127\.0\.0\.1:(\d+)", line)[1]
         self.pid = self.process.pid

@@ -9,6 +9,8 @@ struct BlockedQueue {
   private var paces: [UInt32: Pace] = [:]
   private let table: ConnectionTable
 
+  var count: Int { paces.count }
+
   init(table: ConnectionTable) {
     self.table = table
   }

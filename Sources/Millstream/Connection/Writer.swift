@@ -20,9 +20,10 @@ final class Writer {
 
   private let loop: EventLoop
   let calls: SystemCalls
-  private var closed: [ConnectionRef] = []
+  private var closed = Deque<ConnectionRef>()
   /// One `send` of a page at a time, so that a long replay does not hold the loop.
   private static let pumpRuns = 16
+  private static let reapsInSlice = 256
 
   init(loop: EventLoop, clock: Clock, calls: SystemCalls) {
     self.loop = loop
@@ -74,11 +75,11 @@ final class Writer {
 
   var hasClosed: Bool { !closed.isEmpty }
 
-  /// Frees what was closed; never called from within a callback of a connection.
+  /// Frees a slice of what was closed; never called from within a callback of a connection. Closing a
+  /// socket is work for the kernel, and ten thousand clients may go at once.
   func reap(_ leaving: (ConnectionRef) -> Void) {
-    let gone = closed
-    closed.removeAll()
-    for connection in gone {
+    for _ in 0..<Writer.reapsInSlice {
+      guard let connection = closed.popFirst() else { return }
       leaving(connection)
       calls.close(connection.pointee.descriptor)
       dropBacklog(of: connection)

@@ -79,13 +79,20 @@ extension Dispatcher {
 
   private func trim(_ stream: Stream) {
     guard let start = stream.log.startIfTrimmed(toBytes: limits.logBytes) else { return }
-    writer.blocked.forEach { connection in
-      guard connection.pointee.phase == .live, connection.pointee.position < start,
-        connection.pointee.stream?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque()
-      else { return }
-      moveOutOfLog(connection, stream)
-    }
+    for connection in standing(in: stream, before: start) { moveOutOfLog(connection, stream) }
     stream.log.trim(toBytes: limits.logBytes)
+  }
+
+  /// Who stands before `start` is blocked and subscribed to the stream: the shorter list is walked.
+  private func standing(in stream: Stream, before start: UInt64) -> [ConnectionRef] {
+    let stands = { (connection: ConnectionRef) in
+      connection.pointee.phase == .live && connection.pointee.position < start
+        && connection.pointee.stream?.toOpaque() == Unmanaged.passUnretained(stream).toOpaque()
+    }
+    if stream.live.count < writer.blocked.count { return stream.live.members.filter(stands) }
+    var found: [ConnectionRef] = []
+    writer.blocked.forEach { if stands($0) { found.append($0) } }
+    return found
   }
 
   /// What a slow client stands in goes: it keeps the rest of its frame and reads on from the store.

@@ -30,6 +30,8 @@ final class Dispatcher {
     var maintenanceMs: Int64 = 60_000
     /// How many connections are placed or brought up to date in one slice.
     var turnsInSlice = 128
+    /// How many streams one query looks at.
+    var looksInQuery = 1_000
   }
 
   var looks: [StoreKind: [Stream]] = [:]
@@ -39,7 +41,8 @@ final class Dispatcher {
   var lateSeekers: [Stream] = []
   /// Those that have a time at which the dispatcher has to come by.
   var reminded: [Stream] = []
-  var empty: [(sinceMs: Int64, stream: Stream)] = []
+  var empty = Deque<(sinceMs: Int64, stream: Stream)>()
+  var pageShelf = PageShelf()
   private var isStopped = false
   /// The history of the server that is read from (PostgreSQL, "Timelines").
   private var timeline = ""
@@ -89,12 +92,19 @@ final class Dispatcher {
     dirty.removeAll(keepingCapacity: true)
     pageSeekers.removeAll(keepingCapacity: true)
     lateSeekers.removeAll(keepingCapacity: true)
-    for (kind, streams) in noted.looks { stores[kind]?.look(at: streams) }
+    for (kind, streams) in noted.looks { look(at: streams, in: stores[kind]) }
     askHolders(ofRead: noted.reads, ofLate: noted.late)
     for stream in noted.reads { stores[stream.store]?.read(stream) }
     for stream in noted.pages { requestPages(for: stream) }
     for stream in noted.late { stores[stream.store]?.readLate(of: stream) }
     for store in stores.values { store.reads.flush() }
+  }
+
+  /// One query for many streams, but none that takes Postgres so long that its time-out ends it.
+  private func look(at streams: [Stream], in store: MessageStore?) {
+    for begin in stride(from: 0, to: streams.count, by: limits.looksInQuery) {
+      store?.look(at: Array(streams[begin..<min(begin + limits.looksInQuery, streams.count)]))
+    }
   }
 
   // MARK: Streams
@@ -148,12 +158,24 @@ final class Dispatcher {
 
   /// Notifications on these channels come from now on; those from before are lost.
   func listening(on channels: [String]) {
-    let names = Set(channels)
-    for stream in registry.streams {
-      guard stream.channels.contains(where: names.contains) else { continue }
+    for stream in streams(of: channels) {
       perform(stream.reader.lookWanted(), on: stream)
       awaitThrottle(of: stream)
       placeWaiting(of: stream)
     }
+  }
+
+  /// New streams come in small batches: a walk over all streams for each would be quadratic.
+  private func streams(of channels: [String]) -> [Stream] {
+    if channels.count >= registry.streams.count || channels.contains(NativeSchema.channel) {
+      let names = Set(channels)
+      return registry.streams.filter { $0.channels.contains(where: names.contains) }
+    }
+    // A queue may have two channels; the set keeps it from being looked at twice.
+    var seen: Set<ObjectIdentifier> = []
+    return channels.compactMap { channel in
+      var channel = channel
+      return channel.withUTF8 { queueStream(UnsafeRawBufferPointer($0)) }
+    }.filter { seen.insert(ObjectIdentifier($0)).inserted }
   }
 }

@@ -19,7 +19,7 @@ extension Dispatcher {
     deliver(message, to: stream, epoch: nil)
   }
 
-  private func queueStream(_ channel: UnsafeRawBufferPointer) -> Stream? {
+  func queueStream(_ channel: UnsafeRawBufferPointer) -> Stream? {
     let prefix = "pgmq.q_".utf8
     let suffix = ".INSERT".utf8
     guard channel.starts(with: prefix), channel.count > prefix.count + suffix.count else {

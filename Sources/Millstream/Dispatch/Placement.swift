@@ -4,7 +4,10 @@ extension Dispatcher {
   func subscribe(_ connection: ConnectionRef, to stream: Stream) {
     stream.join(connection)
     stream.emptySinceMs = nil
-    if !stream.reader.isKnown { perform(stream.reader.lookWanted(), on: stream) }
+    // A look that is under way will do: what comes after it is heard, or found by a later one.
+    if !stream.reader.isKnown && !stream.reader.isBusy {
+      perform(stream.reader.lookWanted(), on: stream)
+    }
     queueTurn(connection)
   }
 
@@ -60,6 +63,8 @@ extension Dispatcher {
     if let position = stream.log.position(afterID: min(backlog.cursor, stream.log.tip)) {
       backlog.joinedAt = position < stream.log.end ? stream.log.end : 0
       stream.goLive(connection, at: position)
+      writer.pump(connection)
+    } else if giveKeptPage(connection, backlog, of: stream) {
       writer.pump(connection)
     } else {
       seekPage(stream)

@@ -33,18 +33,32 @@ extension Dispatcher {
     writer.statistics.replayPages += 1
     for connection in stream.waiting.members {
       guard let backlog = writer.backlog(of: connection), backlog.page == nil,
-        connection.pointee.phase == .catchingUp, backlog.cursor >= page.after,
-        backlog.cursor < page.through, !isFromElsewhere(backlog, stream)
+        connection.pointee.phase == .catchingUp, page.serves(backlog.cursor),
+        !isFromElsewhere(backlog, stream)
       else { continue }
-      tellOfGap(connection, backlog, page)
-      guard connection.pointee.phase == .catchingUp else { continue }
-      backlog.hasReceived = true
-      backlog.page = page.frames
-      backlog.pageThrough = page.through
-      backlog.pageOffset = page.frames.offset(afterID: backlog.cursor)
-      queueTurn(connection)
+      if give(page, to: connection, backlog) { queueTurn(connection) }
     }
+    pageShelf.keep(page, of: stream, nowMs: writer.clock.monotonicMs)
     seekPage(stream)
+  }
+
+  /// Gives a connection a page that was read for others a moment ago; says whether there was one.
+  func giveKeptPage(_ connection: ConnectionRef, _ backlog: Backlog, of stream: Stream) -> Bool {
+    guard stream.late == nil,
+      let page = stream.keptPages.first(where: { $0.serves(backlog.cursor) })
+    else { return false }
+    return give(page, to: connection, backlog)
+  }
+
+  /// Says whether the connection is still there after what it had to be told.
+  private func give(_ page: Page, to connection: ConnectionRef, _ backlog: Backlog) -> Bool {
+    tellOfGap(connection, backlog, page)
+    guard connection.pointee.phase == .catchingUp else { return false }
+    backlog.hasReceived = true
+    backlog.page = page.frames
+    backlog.pageThrough = page.through
+    backlog.pageOffset = page.frames.offset(afterID: backlog.cursor)
+    return true
   }
 
   /// Said before the first event that the client can have; zero asks for all that there is.

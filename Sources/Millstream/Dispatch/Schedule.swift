@@ -5,6 +5,7 @@ extension Dispatcher {
     let nowMs = writer.clock.monotonicMs
     comeByReminded(nowMs)
     forgetEmpty(nowMs)
+    pageShelf.tidy(nowMs: nowMs)
     lookForSafety(intervalMs)
     maintain(nowMs)
   }
@@ -47,7 +48,7 @@ extension Dispatcher {
 
   private func forgetEmpty(_ nowMs: Int64) {
     while let entry = empty.first, nowMs - entry.sinceMs >= limits.lingerMs {
-      empty.removeFirst()
+      _ = empty.popFirst()
       // It has had subscribers since: then there is a later entry, or will be one.
       guard entry.stream.emptySinceMs == entry.sinceMs else { continue }
       if entry.stream.reader.isBusy || entry.stream.pass.isQueued {

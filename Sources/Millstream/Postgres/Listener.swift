@@ -1,7 +1,9 @@
 /// The session that LISTENs: which channels, and that none is forgotten over a reconnect.
 ///
 /// Channels are counted, because several streams can share one. Changes are collected until the loop
-/// is about to sleep and go out together, in one transaction and one round trip.
+/// is about to sleep and go out together, in one transaction and one round trip. One such batch is
+/// under way at a time: where Postgres is slower than streams come and go, what is put off has a bound,
+/// and no answer is older than what was asked last.
 final class Listener {
   /// A notification: channel and payload, borrowed.
   var notified: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void = { _, _ in }
@@ -14,8 +16,9 @@ final class Listener {
   let session: PostgresSession
   private var heard: Set<String> = []
   private var wanted: [String: Int] = [:]
-  private var added: [String] = []
-  private var removed: [String] = []
+  private var added: Set<String> = []
+  private var removed: Set<String> = []
+  private var isAsking = false
 
   init(session: PostgresSession) {
     self.session = session
@@ -34,23 +37,24 @@ final class Listener {
 
   func add(_ channel: String) {
     wanted[channel, default: 0] += 1
-    if wanted[channel] == 1 && session.isReady { added.append(channel) }
+    if wanted[channel] == 1 && session.isReady { added.insert(channel) }
   }
 
   func remove(_ channel: String) {
     guard let count = wanted[channel] else { return }
     wanted[channel] = count > 1 ? count - 1 : nil
-    if count == 1 && session.isReady { removed.append(channel) }
+    if count == 1 && session.isReady { removed.insert(channel) }
   }
 
   /// Sends what has changed since the last call.
   func flush() {
-    guard session.isReady, !(added.isEmpty && removed.isEmpty) else { return }
-    let unlistened = removed.filter { wanted[$0] == nil }
-    let listened = added.filter { wanted[$0] != nil }
+    guard session.isReady, !isAsking, !(added.isEmpty && removed.isEmpty) else { return }
+    let unlistened = removed.filter { wanted[$0] == nil && heard.contains($0) }
+    let listened = added.filter { wanted[$0] != nil && !heard.contains($0) }
     added = []
     removed = []
-    submit(unlisten: unlistened, listen: listened)
+    if unlistened.isEmpty && listened.isEmpty { return }
+    submit(unlisten: Array(unlistened), listen: Array(listened))
   }
 
   /// Whether what is sent on all of `channels` from now on is heard.
@@ -60,6 +64,7 @@ final class Listener {
 
   private func sessionLost() {
     heard = []
+    isAsking = false
     lost()
   }
 
@@ -78,8 +83,10 @@ final class Listener {
       session.submit(Query(sql: "LISTEN \(Listener.quoted(channel))"), moreFollow: true)
     }
     heard.subtract(unlisten)
+    isAsking = true
     let end = ListenEnd(
       reached: { [unowned self] in
+        isAsking = false
         heard.formUnion(listen)
         listening(listen)
       },

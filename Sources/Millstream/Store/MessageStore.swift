@@ -78,6 +78,9 @@ struct Page {
   /// message of the page was removed.
   var hasBefore: Bool
   var frames: Chunk
+
+  /// Whether it is the one to go on with for a client that has everything up to `cursor`.
+  func serves(_ cursor: Int64) -> Bool { cursor >= after && cursor < through }
 }
 
 /// Where messages are kept. A store turns questions about streams into queries, and the answers into
