@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from driver import fanout, latency, memory, replay, storm, table  # noqa: E402
+from driver import churn, fairness, fanout, latency, memory, replay, replay_long, storm, table  # noqa: E402
 from driver.bench import Bench  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -27,7 +27,10 @@ SCENARIOS = {
     "fanout": fanout.fanout,
     "latency": latency.latency,
     "replay": replay.replay,
+    "replay-long": replay_long.replay_long,
     "storm": storm.storm,
+    "fairness": fairness.fairness,
+    "churn": churn.churn,
 }
 WITHOUT_DATABASE = ("memory",)
 
@@ -84,6 +87,28 @@ def add_size_flags(group):
     group.add_argument("--storm-rounds", type=int, default=5)
     group.add_argument("--storm-at-once", type=int, default=2000,
                        help="storm: connects under way at a time (2000)")
+    group.add_argument("--long-messages", type=int, default=100_000)
+    group.add_argument("--long-payload", type=int, default=300)
+    group.add_argument("--long-seconds", type=float, default=10.0,
+                       help="replay-long: how long each part is (10)")
+    group.add_argument("--long-rate", type=float, default=50.0,
+                       help="replay-long: new messages a second on each stream (50)")
+    group.add_argument("--long-slow-rate", type=float, default=1e6,
+                       help="replay-long: bytes a second that the slow client reads (1e6)")
+    group.add_argument("--fair-connections", type=int, default=15_000)
+    group.add_argument("--fair-interval", type=float, default=0.5,
+                       help="fairness: seconds between messages on the large stream (0.5)")
+    group.add_argument("--fair-rate", type=float, default=20.0,
+                       help="fairness: messages a second on the small stream (20)")
+    group.add_argument("--fair-seconds", type=float, default=10.0,
+                       help="fairness: how long each part is; idle and busy in turn (10)")
+    group.add_argument("--fair-rounds", type=int, default=3)
+    group.add_argument("--churn-streams", type=int, default=1_000_000)
+    group.add_argument("--churn-seconds", type=float, default=60.0,
+                       help="churn: at most (60)")
+    group.add_argument("--churn-clients", type=int, default=256)
+    group.add_argument("--churn-hold-ms", type=int, default=0,
+                       help="churn: how long each subscription is held (0)")
 
 
 def sizes(text):
@@ -95,11 +120,12 @@ def sizes(text):
 
 
 def built(options):
-    """Paths of the three programs."""
+    """Paths of the programs."""
     return {
         "server": options.server or (None if options.url else built_swift("millstream")),
         "load": options.load_client or built_swift("millstream-load"),
-        "ceiling": built_ceiling(),
+        "ceiling": built_c("ceiling"),
+        "churn": built_c("churn"),
     }
 
 
@@ -110,12 +136,12 @@ def built_swift(product):
     return str(ROOT / ".build/release" / product)
 
 
-def built_ceiling():
+def built_c(name):
     """Built anew: that takes no time."""
-    program = ROOT / ".build/bench/ceiling"
+    program = ROOT / ".build/bench" / name
     program.parent.mkdir(parents=True, exist_ok=True)
     flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    source = str(ROOT / "bench/ceiling/ceiling.c")
+    source = str(ROOT / "bench" / name / f"{name}.c")
     subprocess.run(["cc", *flags, "-o", str(program), source], check=True)
     return str(program)
 

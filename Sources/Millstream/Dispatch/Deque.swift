@@ -4,7 +4,8 @@ struct Deque<Element> {
   private var elements: [Element?] = []
   private var head = 0
 
-  var isEmpty: Bool { head == elements.count }
+  var count: Int { elements.count - head }
+  var isEmpty: Bool { count == 0 }
   var first: Element? { isEmpty ? nil : elements[head] }
 
   mutating func append(_ element: Element) {

@@ -26,6 +26,8 @@ final class Dispatcher {
     var holeWaitMs: Int64 = 10_000
     /// A stream without subscribers is forgotten after that.
     var lingerMs: Int64 = 5_000
+    /// How many streams without subscribers are kept for that long.
+    var lingeringStreams = 10_000
     /// Stores are given the chance to tidy up that often.
     var maintenanceMs: Int64 = 60_000
     /// How many connections are placed or brought up to date in one slice.

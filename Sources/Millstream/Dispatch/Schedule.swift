@@ -46,8 +46,12 @@ extension Dispatcher {
     remind(stream, afterMs: afterMs)
   }
 
+  /// Those who wait for longest go first, and before their time where there are very many.
   private func forgetEmpty(_ nowMs: Int64) {
-    while let entry = empty.first, nowMs - entry.sinceMs >= limits.lingerMs {
+    for _ in 0..<empty.count {
+      guard let entry = empty.first,
+        nowMs - entry.sinceMs >= limits.lingerMs || empty.count > limits.lingeringStreams
+      else { return }
       _ = empty.popFirst()
       // It has had subscribers since: then there is a later entry, or will be one.
       guard entry.stream.emptySinceMs == entry.sinceMs else { continue }
