@@ -78,7 +78,7 @@ extension Dispatcher: StoreReceiver {
     }
     for connection in readers { beginAnew(connection) }
     stream.requestedPages = []
-    stream.keptPages = []
+    pageShelf.drop(of: stream)
     stream.log = StreamLog(tip: 0, epoch: finding.epoch)
     keepOrder(of: stream, from: 0, finding)
     stream.pass.mustRepeat = stream.pass.isQueued

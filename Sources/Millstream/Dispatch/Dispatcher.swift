@@ -145,6 +145,7 @@ final class Dispatcher {
     for stream in registry.streams {
       stream.questionsLost()
       if isAnother { stream.isInDoubt = true }
+      pageShelf.drop(of: stream)
       perform(stream.reader.lookWanted(), on: stream)
     }
   }

@@ -13,24 +13,44 @@ struct PageShelf {
   static let pagesOfStream = 4
   static let maximumBytes = 16 * 1024 * 1024
 
+  /// A page on the shelf; the number tells it from those before and after.
+  struct Kept {
+    var number: Int
+    var page: Page
+  }
+
   private struct Place {
     var stream: Stream
-    var page: Page
+    var number: Int
     var sinceMs: Int64
   }
 
-  /// In the order of time: what goes first is in front.
+  /// In the order of time, as the pages of each stream are. A stream may have let go of a page that
+  /// still has its place here.
   private var places = Deque<Place>()
+  private var nextNumber = 0
   private(set) var byteCount = 0
 
-  /// Puts a page in; what is over the bounds goes.
+  /// Puts a page in; what is over the bounds goes, the oldest first.
   mutating func keep(_ page: Page, of stream: Stream, nowMs: Int64) {
     guard stream.late == nil, page.frames.count > 0 else { return }
-    places.append(Place(stream: stream, page: page, sinceMs: nowMs))
+    nextNumber += 1
+    places.append(Place(stream: stream, number: nextNumber, sinceMs: nowMs))
+    stream.keptPages.append(Kept(number: nextNumber, page: page))
     byteCount += page.frames.capacity
-    stream.keptPages.append(page)
-    if stream.keptPages.count > PageShelf.pagesOfStream { stream.keptPages.removeFirst() }
+    if stream.keptPages.count > PageShelf.pagesOfStream { dropFirst(of: stream) }
     while byteCount > PageShelf.maximumBytes { dropFirst() }
+  }
+
+  /// A kept page for whoever has everything up to `cursor`.
+  func page(of stream: Stream, after cursor: Int64) -> Page? {
+    guard stream.late == nil else { return nil }
+    return stream.keptPages.first { $0.page.serves(cursor) }?.page
+  }
+
+  /// What was read of a stream counts no longer.
+  mutating func drop(of stream: Stream) {
+    while !stream.keptPages.isEmpty { dropFirst(of: stream) }
   }
 
   /// Drops what is too old.
@@ -38,10 +58,12 @@ struct PageShelf {
     while let place = places.first, nowMs - place.sinceMs >= PageShelf.lifeMs { dropFirst() }
   }
 
-  /// A page that the stream itself has let go of is still counted until its time has come.
   private mutating func dropFirst() {
     guard let place = places.popFirst() else { return }
-    byteCount -= place.page.frames.capacity
-    place.stream.keptPages.removeAll { $0.frames === place.page.frames }
+    if place.stream.keptPages.first?.number == place.number { dropFirst(of: place.stream) }
+  }
+
+  private mutating func dropFirst(of stream: Stream) {
+    byteCount -= stream.keptPages.removeFirst().page.frames.capacity
   }
 }

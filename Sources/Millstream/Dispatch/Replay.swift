@@ -44,9 +44,7 @@ extension Dispatcher {
 
   /// Gives a connection a page that was read for others a moment ago; says whether there was one.
   func giveKeptPage(_ connection: ConnectionRef, _ backlog: Backlog, of stream: Stream) -> Bool {
-    guard stream.late == nil,
-      let page = stream.keptPages.first(where: { $0.serves(backlog.cursor) })
-    else { return false }
+    guard let page = pageShelf.page(of: stream, after: backlog.cursor) else { return false }
     return give(page, to: connection, backlog)
   }
 

@@ -57,7 +57,7 @@ final class Stream {
   /// The pages that were asked for and have not come, by the id that they begin after.
   var requestedPages: Set<Int64> = []
   /// Pages that were read a moment ago; the dispatcher's shelf says for how long.
-  var keptPages: [Page] = []
+  var keptPages: [PageShelf.Kept] = []
   var isInPageQueue = false
   /// New messages wait in the store until the pass under way has sent what is in the log.
   var isReadPostponed = false
@@ -105,7 +105,6 @@ final class Stream {
     wasInterrupted = true
     isLateAsked = false
     requestedPages = []
-    keptPages = []
     isReadPostponed = false
   }
 
