@@ -10,9 +10,9 @@ SETTINGS = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statement
 KINDS = {
     "listen": "query ~* '^(un)?listen'",
     "settings": "query like '%set_config%'",
-    "looks": "query like '%last_id%' or query like '%to_regclass%'",
-    "reads": "query like '%visible_to%'",
     "holders": "query like '%pg_locks%'",
+    "looks": "query like '%last_id%' or query like '%to_regclass%'",
+    "reads": "query like '%visible_to%' or query like '%msg_id%'",
     "others": "true",
 }
 

@@ -31,7 +31,7 @@ final class Dispatcher {
     /// Stores are given the chance to tidy up that often.
     var maintenanceMs: Int64 = 60_000
     /// How many connections are placed or brought up to date in one slice.
-    var turnsInSlice = 128
+    var turnsInSlice = 32
     /// How many streams one query looks at.
     var looksInQuery = 1_000
   }

@@ -10,25 +10,31 @@ struct FanOutPass {
 
 /// Sends what the logs hold to those who are live, in slices, one stream after the other, so that a
 /// stream with very many subscribers does not delay one with few.
+///
+/// A stream whose pass has not begun goes before those whose pass goes on: most passes are over in one
+/// slice, and those that are not are in for a long one anyway. Half of each slice is theirs, whatever
+/// else comes.
 final class FanOut {
   /// What happens to a stream when everyone has been served.
   var passEnded: (Stream) -> Void = { _ in }
 
-  /// How many sends make one slice: some two milliseconds' worth.
-  static let sliceSends = 256
+  /// How many sends make one slice: half a millisecond's worth. What a slice costs beside its sends
+  /// is a hundredth of that.
+  static let sliceSends = 64
   /// How many members at most are looked at in a slice, those included who have all there is.
-  static let sliceMembers = 16 * 1024
+  static let sliceMembers = 4 * 1024
+  /// What a stream may send in its turn, however many others wait.
+  static let smallestShare = 8
 
   private let writer: Writer
-  private var queue: [Stream] = []
-  /// Where the queue begins: those before have been served.
-  private var head = 0
+  private var fresh = Deque<Stream>()
+  private var begun = Deque<Stream>()
 
   init(writer: Writer) {
     self.writer = writer
   }
 
-  var hasMore: Bool { head < queue.count }
+  var hasMore: Bool { !fresh.isEmpty || !begun.isEmpty }
 
   /// The log of `stream` has grown.
   func enqueue(_ stream: Stream) {
@@ -37,18 +43,26 @@ final class FanOut {
       return
     }
     stream.pass = FanOutPass(isQueued: true)
-    queue.append(stream)
+    fresh.append(stream)
   }
 
   /// Does one slice for each stream that has something to send, within one budget for all.
   func runSlice() {
+    let freshCount = fresh.count
+    let begunCount = begun.count
     var budget = FanOut.sliceSends
-    let end = queue.count
-    let share = max(FanOut.sliceSends / max(end - head, 1), 16)
-    while head < end && budget > 0 {
-      let stream = queue[head]
-      head += 1
-      budget -= serve(stream, sends: min(share, budget))
+    let kept = begunCount == 0 ? 0 : budget / 2
+    runSlice(of: freshCount, budget: &budget, downTo: kept) { fresh.popFirst() }
+    runSlice(of: begunCount, budget: &budget, downTo: 0) { begun.popFirst() }
+  }
+
+  private func runSlice(
+    of count: Int, budget: inout Int, downTo kept: Int, _ next: () -> Stream?
+  ) {
+    let share = max((budget - kept) / max(count, 1), FanOut.smallestShare)
+    for _ in 0..<count where budget > kept {
+      guard let stream = next() else { return }
+      budget -= serve(stream, sends: min(share, budget - kept))
       if stream.pass.next < stream.live.count || stream.pass.mustRepeat {
         continuePass(of: stream)
       } else {
@@ -56,20 +70,13 @@ final class FanOut {
         passEnded(stream)
       }
     }
-    dropServed()
-  }
-
-  private func dropServed() {
-    guard head == queue.count || head >= 1024 else { return }
-    queue.removeFirst(head)
-    head = 0
   }
 
   private func continuePass(of stream: Stream) {
     if stream.pass.next >= stream.live.count {
       stream.pass = FanOutPass(isQueued: true)
     }
-    queue.append(stream)
+    begun.append(stream)
   }
 
   /// Serves members from where the pass stands; returns how many sends that took.

@@ -64,7 +64,7 @@ public final class Endpoint {
   private var isPaused = false
 
   /// How many connections one listening socket accepts before everything else has its turn.
-  private static let acceptsInSlice = 64
+  private static let acceptsInSlice = 32
   /// How many requests may be on their way in beyond the connections that are allowed.
   private static let maximumExchanges = 4096
   private static let tickMs: Int64 = 100
