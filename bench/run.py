@@ -93,6 +93,8 @@ def add_size_flags(group):
                        help="replay-long: how long each part is (10)")
     group.add_argument("--long-rate", type=float, default=50.0,
                        help="replay-long: new messages a second on each stream (50)")
+    group.add_argument("--long-many", type=int, default=200,
+                       help="replay-long: clients at places of their own (200)")
     group.add_argument("--long-slow-rate", type=float, default=1e6,
                        help="replay-long: bytes a second that the slow client reads (1e6)")
     group.add_argument("--fair-connections", type=int, default=15_000)

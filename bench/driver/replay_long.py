@@ -3,6 +3,7 @@ others wait for what is new."""
 
 import re
 import socket
+import tempfile
 import time
 
 from .fanout import spread
@@ -19,7 +20,8 @@ SETTLE_SECONDS = 6
 
 
 def replay_long(bench):
-    """Three parts, one after the other, on one server: nobody replays, one does, one does slowly."""
+    """Four parts, one after the other, on one server: nobody replays, one does, one does slowly, and
+    many do, each from a place of its own, so that none shares a page with another at first."""
     with bench.server() as server:
         _fill(bench, server)
         before = resident_bytes(server.pid)
@@ -27,6 +29,7 @@ def replay_long(bench):
             "without a replay": _part(bench, server, lambda over: None),
             "beside replays": _part(bench, server, lambda over: _replay(bench, server, over)),
             "beside a slow one": _part(bench, server, lambda over: _replay_slowly(bench, server, over)),
+            "beside many": _part(bench, server, lambda over: _replay_to_many(bench, server, over)),
         }
         time.sleep(SETTLE_SECONDS)
         after = resident_bytes(server.pid)
@@ -93,18 +96,39 @@ def _replay_slowly(bench, server, over):
     return total / (time.monotonic() - begun)
 
 
+def _replay_to_many(bench, server, over):
+    """Again and again; how many came to the end."""
+    ended = 0
+    step = max(1, bench.long_messages // bench.long_many)
+    with tempfile.NamedTemporaryFile("w", suffix=".paths") as paths:
+        path = re.sub(r"^http://[^/]+", "", server.url(LONG))
+        cursors = range(1, bench.long_messages, step)
+        paths.writelines(f"{path}?since={cursor}\n" for cursor in cursors)
+        paths.flush()
+        flags = ("--paths", paths.name, "--expect-consecutive")
+        while not over.is_set():
+            # All have the last `step` messages at least; who has them is let go.
+            with bench.load(
+                server.url(LONG), len(cursors), *flags, "--messages", str(step - 1),
+                ready=bench.ready, timeout=LIMIT_SECONDS,
+            ) as load:
+                load.report(LIMIT_SECONDS)
+            ended += len(cursors)
+    return ended
+
+
 def _text(report):
     return f"p50 {report['arrival_p50_us'] / 1e3:.2f}, p99 {report['arrival_p99_us'] / 1e3:.2f} ms"
 
 
 def _result(bench, parts, before, after):
-    name = f"replay of {bench.long_messages:,} to one client"
+    name = f"replay of {bench.long_messages:,}"
     fast, slow = parts["beside replays"]["work"], parts["beside a slow one"]["work"]
     rows = [
         ("connect to last message", spread(fast, "{:.2f}") + f" s, {len(fast)} times"),
         ("the slow one reads", f"{slow / 1e6:.2f} MB/s"),
         (
-            "RSS before, at most without, with, with a slow one, after",
+            "RSS before, at most in each part, after",
             " / ".join(
                 f"{count / 1e6:.1f}"
                 for count in (before, *(part["peak"] for part in parts.values()), after)

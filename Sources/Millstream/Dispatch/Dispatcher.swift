@@ -34,6 +34,9 @@ final class Dispatcher {
     var turnsInSlice = 32
     /// How many streams one query looks at.
     var looksInQuery = 1_000
+    /// Pages are asked for while fewer questions than that are under way: what is new is read on the
+    /// same session and must not stand behind thousands of pages.
+    var questionsBeforePages = 8
   }
 
   var looks: [StoreKind: [Stream]] = [:]
@@ -84,7 +87,8 @@ final class Dispatcher {
   }
 
   private var hasQuestions: Bool {
-    !isStopped && !(looks.isEmpty && dirty.isEmpty && pageSeekers.isEmpty && lateSeekers.isEmpty)
+    let hasPages = pageSeekers.contains { hasRoomForPages(of: $0) }
+    return !isStopped && (hasPages || !(looks.isEmpty && dirty.isEmpty && lateSeekers.isEmpty))
   }
 
   private func sendQuestions() {
@@ -97,7 +101,7 @@ final class Dispatcher {
     for (kind, streams) in noted.looks { look(at: streams, in: stores[kind]) }
     askHolders(ofRead: noted.reads, ofLate: noted.late)
     for stream in noted.reads { stores[stream.store]?.read(stream) }
-    for stream in noted.pages { requestPages(for: stream) }
+    requestPages(for: noted.pages)
     for stream in noted.late { stores[stream.store]?.readLate(of: stream) }
     for store in stores.values { store.reads.flush() }
   }

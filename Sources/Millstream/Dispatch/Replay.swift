@@ -7,8 +7,23 @@ extension Dispatcher {
     pageSeekers.append(stream)
   }
 
-  /// Asks for as few pages as serve all who wait: those whose cursors lie close share one.
-  func requestPages(for stream: Stream) {
+  /// Those that found no room go first the next time.
+  func requestPages(for streams: [Stream]) {
+    var unserved: [Stream] = []
+    for stream in streams {
+      if hasRoomForPages(of: stream) { requestPages(for: stream) } else { unserved.append(stream) }
+    }
+    pageSeekers = unserved + pageSeekers
+  }
+
+  /// A question goes out with its settings, as two queries.
+  func hasRoomForPages(of stream: Stream) -> Bool {
+    (stores[stream.store]?.reads.openQueries ?? 0) < 2 * limits.questionsBeforePages
+  }
+
+  /// Asks for as few pages as serve all who wait: those whose cursors lie close share one. Where there
+  /// is no room for all of them, the rest has to wait for the next time.
+  private func requestPages(for stream: Stream) {
     stream.isInPageQueue = false
     let cursors = stream.waiting.members.compactMap { connection -> Int64? in
       guard connection.pointee.phase == .catchingUp, let backlog = writer.backlog(of: connection),
@@ -21,6 +36,7 @@ extension Dispatcher {
       let span = Int64(MessageStore.pageRows) - 1
       let pending = stream.requestedPages.filter { $0 <= cursor && cursor - $0 <= span }.max()
       if pending == nil {
+        guard hasRoomForPages(of: stream) else { return seekPage(stream) }
         stream.requestedPages.insert(cursor)
         stores[stream.store]?.readPage(of: stream, after: cursor)
       }
