@@ -93,6 +93,12 @@ final class Dispatcher {
 
   private func sendQuestions() {
     guard !isStopped else { return }
+    // In the slices of a long fan-out there is nothing to ask, and nothing shall be allocated.
+    if hasQuestions { sendNoted() }
+    for store in stores.values { store.reads.flush() }
+  }
+
+  private func sendNoted() {
     let noted = (looks: looks, reads: dirty, pages: pageSeekers, late: lateSeekers)
     looks.removeAll(keepingCapacity: true)
     dirty.removeAll(keepingCapacity: true)
@@ -103,7 +109,6 @@ final class Dispatcher {
     for stream in noted.reads { stores[stream.store]?.read(stream) }
     requestPages(for: noted.pages)
     for stream in noted.late { stores[stream.store]?.readLate(of: stream) }
-    for store in stores.values { store.reads.flush() }
   }
 
   /// One query for many streams, but none that takes Postgres so long that its time-out ends it.

@@ -18,9 +18,9 @@ final class FanOut {
   /// What happens to a stream when everyone has been served.
   var passEnded: (Stream) -> Void = { _ in }
 
-  /// How many sends make one slice: half a millisecond's worth. What a slice costs beside its sends
-  /// is a hundredth of that.
-  static let sliceSends = 64
+  /// How many sends make one slice: some millisecond's worth. With half as many, a fan-out costs 3 %
+  /// more of the processor.
+  static let sliceSends = 128
   /// How many members at most are looked at in a slice, those included who have all there is.
   static let sliceMembers = 4 * 1024
   /// What a stream may send in its turn, however many others wait.
