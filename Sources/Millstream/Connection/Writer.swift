@@ -11,7 +11,6 @@ final class Writer {
   var blocked: BlockedQueue
   /// What is asked of those whose socket is full.
   var patience = Patience()
-  var statistics = Statistics()
 
   /// A connection has come to the end of its page, or of its own bytes, and is not live.
   var backlogEnded: (ConnectionRef) -> Void = { _ in }
@@ -20,6 +19,9 @@ final class Writer {
 
   private let loop: EventLoop
   let calls: SystemCalls
+  /// Behind a pointer, because Swift checks each access to a property of a class at run time, and these
+  /// are counted in every delivery.
+  private let counters = UnsafeMutablePointer<Statistics>.allocate(capacity: 1)
   private var closed = Deque<ConnectionRef>()
   /// One `send` of a page at a time, so that a long replay does not hold the loop.
   private static let pumpRuns = 16
@@ -31,6 +33,13 @@ final class Writer {
     self.calls = calls
     table = ConnectionTable()
     blocked = BlockedQueue(table: table)
+    counters.initialize(to: Statistics())
+  }
+
+  /// What has been done so far.
+  var statistics: Statistics {
+    get { counters.pointee }
+    _modify { yield &counters.pointee }
   }
 
   /// Whoever is still connected when the instance goes is let go without a word.
@@ -41,6 +50,8 @@ final class Writer {
       calls.close(connection.pointee.descriptor)
       dropBacklog(of: connection)
     }
+    counters.deinitialize(count: 1)
+    counters.deallocate()
   }
 
   // MARK: Taking in and letting go
