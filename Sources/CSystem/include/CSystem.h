@@ -5,3 +5,6 @@
 /* accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC: one call, and no moment in which the
  * descriptor blocks or could leak into a child. Returns the descriptor, or -1 with errno. */
 int ms_accept(int listener_fd);
+
+// How many processors this process may run on; 1 if that cannot be told.
+int ms_processor_count(void);
