@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from driver import fanout, latency, memory, replay, table  # noqa: E402
+from driver import counts, fanout, latency, memory, replay, table  # noqa: E402
 from driver.bench import Bench  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -27,6 +27,7 @@ SCENARIOS = {
     "fanout": fanout.fanout,
     "latency": latency.latency,
     "replay": replay.replay,
+    "counts": counts.counts,
 }
 WITHOUT_DATABASE = ("memory",)
 
@@ -73,6 +74,8 @@ def add_size_flags(group):
     group.add_argument("--latency-connections", type=int, default=1000)
     group.add_argument("--rate", type=float, default=1.0, help="latency: messages a second (1)")
     group.add_argument("--seconds", type=float, default=30.0, help="latency: how long (30)")
+    group.add_argument("--count-connections", type=int, default=10000, help="counts (10000)")
+    group.add_argument("--count-rounds", type=int, default=10, help="counts (10)")
     group.add_argument("--replay-connections", type=int, default=1000)
     group.add_argument("--replay-messages", type=int, default=1000)
 
@@ -90,7 +93,8 @@ def built(options):
     return {
         "server": options.server or (None if options.url else built_swift("millstream")),
         "load": options.load_client or built_swift("millstream-load"),
-        "ceiling": built_ceiling(),
+        "ceiling": built_c("ceiling"),
+        "count": built_c("count", "-shared", "-fPIC"),
     }
 
 
@@ -101,12 +105,12 @@ def built_swift(product):
     return str(ROOT / ".build/release" / product)
 
 
-def built_ceiling():
+def built_c(name, *flags):
     """Built anew: that takes no time."""
-    program = ROOT / ".build/bench/ceiling"
+    program = ROOT / ".build/bench" / name
     program.parent.mkdir(parents=True, exist_ok=True)
-    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    source = str(ROOT / "bench/ceiling/ceiling.c")
+    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
+    source = str(ROOT / f"bench/{name}/{name}.c")
     subprocess.run(["cc", *flags, "-o", str(program), source], check=True)
     return str(program)
 

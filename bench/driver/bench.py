@@ -19,8 +19,9 @@ class Bench:
         return getattr(self._options, name)
 
     @contextlib.contextmanager
-    def server(self):
-        """A fresh server on a fresh Postgres: what ran before is in no figure."""
+    def server(self, wrapper=(), environment=None, binary=None):
+        """A fresh server on a fresh Postgres: what ran before is in no figure. `wrapper`: a program and
+        its arguments that runs it."""
         if self.url:
             server = Given(self.url, self.pid, self.database, self.store)
             try:
@@ -30,7 +31,9 @@ class Bench:
             return
         with Postgres() as postgres:
             install(self.binaries["server"], postgres.conninfo, self.store, self.pgmq_sql)
-            server = Millstream(self.binaries["server"], postgres.conninfo, self.store)
+            server = Millstream(
+                [*wrapper, binary or self.binaries["server"]], postgres.conninfo, self.store, environment or {}
+            )
             try:
                 yield server
             finally:

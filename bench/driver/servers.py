@@ -26,11 +26,11 @@ def clean_environment():
 class Millstream:
     """`millstream serve` on a database that has its schema."""
 
-    def __init__(self, binary, conninfo, store):
+    def __init__(self, command, conninfo, store, environment):
         self.store = store
-        arguments = [binary, "serve", "--listen", "127.0.0.1:0", "--database", conninfo]
+        arguments = [*command, "serve", "--loops", "1", "--listen", "127.0.0.1:0", "--database", conninfo]
         arguments += ["--public", "bench:*", "--store", store]
-        self.process = Process("millstream", arguments, env=clean_environment())
+        self.process = Process("millstream", arguments, env=clean_environment() | environment)
         line = self.process.lines.wait_for(r" ready .*listen=", READY_SECONDS)
         self.port = re.search(r"listen=127\.0\.0\.1:(\d+)", line)[1]
         self.pid = self.process.pid
