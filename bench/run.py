@@ -17,7 +17,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from driver import churn, fairness, fanout, latency, memory, replay, replay_long, storm, table  # noqa: E402
+from driver import (  # noqa: E402
+    churn, counts, fairness, fanout, latency, memory, replay, replay_long, storm, table,
+)
 from driver.bench import Bench  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -31,6 +33,7 @@ SCENARIOS = {
     "storm": storm.storm,
     "fairness": fairness.fairness,
     "churn": churn.churn,
+    "counts": counts.counts,
 }
 WITHOUT_DATABASE = ("memory",)
 
@@ -77,6 +80,8 @@ def add_size_flags(group):
     group.add_argument("--latency-connections", type=int, default=1000)
     group.add_argument("--rate", type=float, default=1.0, help="latency: messages a second (1)")
     group.add_argument("--seconds", type=float, default=30.0, help="latency: how long (30)")
+    group.add_argument("--count-connections", type=int, default=10000, help="counts (10000)")
+    group.add_argument("--count-rounds", type=int, default=10, help="counts (10)")
     group.add_argument("--replay-connections", type=int, default=1000)
     group.add_argument("--replay-messages", type=int, default=1000)
     group.add_argument("--storm-connections", type=int, default=10000)
@@ -128,6 +133,7 @@ def built(options):
         "load": options.load_client or built_swift("millstream-load"),
         "ceiling": built_c("ceiling"),
         "churn": built_c("churn"),
+        "count": built_c("count", "-shared", "-fPIC"),
     }
 
 
@@ -138,12 +144,12 @@ def built_swift(product):
     return str(ROOT / ".build/release" / product)
 
 
-def built_c(name):
+def built_c(name, *flags):
     """Built anew: that takes no time."""
     program = ROOT / ".build/bench" / name
     program.parent.mkdir(parents=True, exist_ok=True)
-    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    source = str(ROOT / "bench" / name / f"{name}.c")
+    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
+    source = str(ROOT / f"bench/{name}/{name}.c")
     subprocess.run(["cc", *flags, "-o", str(program), source], check=True)
     return str(program)
 

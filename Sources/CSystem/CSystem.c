@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include <sched.h>
 #include "CSystem.h"
 #include <linux/sockios.h>
 #include <stddef.h>
@@ -11,4 +12,9 @@ int ms_accept(int listener_fd) {
 long ms_held_bytes(int fd) {
   int held = 0;
   return ioctl(fd, SIOCOUTQ, &held) == 0 ? held : 0;
+}
+
+int ms_processor_count(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }

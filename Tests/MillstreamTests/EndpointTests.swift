@@ -24,7 +24,7 @@ import Testing
     instance = try Instance(loop: loop, configuration: configuration, logger: logger)
     endpoint = Endpoint(loop: loop, instance: instance, configuration: served, logger: logger)
     instance.start()
-    _ = try endpoint.start([ListenAddress("unix:\(path)")])
+    endpoint.start(on: try ListenAddress("unix:\(path)").listen())
   }
 
   @Test func whoeverMayNotListenIsForbidden() throws {

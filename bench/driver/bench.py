@@ -19,8 +19,9 @@ class Bench:
         return getattr(self._options, name)
 
     @contextlib.contextmanager
-    def server(self):
-        """A fresh server on a fresh Postgres: what ran before is in no figure."""
+    def server(self, **started):
+        """A fresh server on a fresh Postgres: what ran before is in no figure. `started`: as `millstream`
+        takes it."""
         if self.url:
             server = Given(self.url, self.pid, self.database, self.store)
             try:
@@ -28,8 +29,9 @@ class Bench:
             finally:
                 server.stop()
             return
-        with self.postgres() as postgres, self.millstream(postgres) as server:
-            yield server
+        with self.postgres() as postgres:
+            with self.millstream(postgres, **started) as server:
+                yield server
 
     @contextlib.contextmanager
     def postgres(self, **settings):
@@ -39,9 +41,13 @@ class Bench:
             yield postgres
 
     @contextlib.contextmanager
-    def millstream(self, postgres, role="postgres"):
-        """A fresh server on a Postgres that may have seen others."""
-        server = Millstream(self.binaries["server"], postgres.conninfo, self.store, role)
+    def millstream(self, postgres, role="postgres", command=None, environment=None, flags=()):
+        """A fresh server on a Postgres that may have seen others; `command` runs it (a profiler), in an
+        `environment` of its own, with more `flags`."""
+        server = Millstream(
+            command or [self.binaries["server"]], f"{postgres.conninfo} user={role}", self.store,
+            environment or {}, flags,
+        )
         try:
             yield server
         finally:

@@ -26,12 +26,14 @@ def clean_environment():
 class Millstream:
     """`millstream serve` on a database that has its schema."""
 
-    def __init__(self, binary, conninfo, store, role="postgres"):
+    def __init__(self, command, conninfo, store, environment, flags):
         self.store = store
-        database = f"{conninfo} user={role}"
-        arguments = [binary, "serve", "--listen", "127.0.0.1:0", "--database", database]
+        arguments = [*command, "serve", "--listen", "127.0.0.1:0", "--database", conninfo]
+        # One loop unless something else is said: most figures are of one core.
+        arguments += [] if "--loops" in flags else ["--loops", "1"]
+        arguments += flags
         arguments += ["--public", "bench:*", "--store", store]
-        self.process = Process("millstream", arguments, env=clean_environment())
+        self.process = Process("millstream", arguments, env=clean_environment() | environment)
         line = self.process.lines.wait_for(r" ready .*listen=", READY_SECONDS)
         self.port = re.search(r"listen=127\.0\.0\.1:(\d+)", line)[1]
         self.pid = self.process.pid

@@ -82,17 +82,13 @@ public final class Endpoint {
     router = Router(configuration: configuration)
   }
 
-  /// Listens on all of `addresses`; returns them as they were bound.
-  ///
-  /// - Throws: why one of them cannot be had; then none is listened on.
-  public func start(_ addresses: [ListenAddress]) throws(ConfigurationError) -> [String] {
-    var opened: [ListeningSocket] = []
-    for address in addresses { opened.append(try address.listen()) }
+  /// Takes connections from `sockets`.
+  public func start(on sockets: [ListeningSocket]) {
     let options = ClientSocketOptions(
       writeDeadlineMs: instance.configuration.writeDeadlineMs,
       heartbeatMs: instance.configuration.heartbeatMs)
-    for socket in opened { options.apply(to: socket.descriptor) }
-    sockets = opened
+    for socket in sockets { options.apply(to: socket.descriptor) }
+    self.sockets = sockets
     watchers = sockets.map { socket in
       let watcher = IOWatcher(loop: loop) { [unowned self] _ in accept(from: socket.descriptor) }
       watcher.watch(socket.descriptor, for: .readable)
@@ -100,7 +96,6 @@ public final class Endpoint {
     }
     timer.repeatFiring(everyMs: Endpoint.tickMs)
     _ = phases
-    return sockets.map(\.address)
   }
 
   /// No more connections; requests that are on their way in are dropped.

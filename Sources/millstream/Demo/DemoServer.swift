@@ -18,11 +18,11 @@ final class DemoServer {
     var endpoint = EndpointConfiguration()
     endpoint.pgmqPrefix = nil
     endpoint.publicPatterns = ["demo:*"]
-    server = try Server(configuration: configuration, endpoint: endpoint, logger: logger)
-    let session = try PublishingSession(database: database, loop: server.loop, logger: logger)
-    feed = DemoFeed(loop: server.loop, session: session)
+    server = try Server(configuration: configuration, endpoint: endpoint, loops: 1, logger: logger)
+    let session = try PublishingSession(database: database, loop: server.main.loop, logger: logger)
+    feed = DemoFeed(loop: server.main.loop, session: session)
     self.site = site
-    server.endpoint.fallback = { [feed] in site.answer($0, feed: feed) }
+    server.main.endpoint.fallback = { [feed] in site.answer($0, feed: feed) }
   }
 
   private static func installSchema(in database: String) throws {
@@ -42,7 +42,7 @@ final class DemoServer {
     HeldSignals.release()
     feed.started = { [unowned self] in open(addresses) }
     feed.start()
-    server.loop.run()
+    server.main.loop.run()
     if let failure { throw failure }
   }
 
@@ -52,11 +52,11 @@ final class DemoServer {
       StandardStreams.output(site.welcome(address: bound))
     } catch {
       failure = OperatingFailure("\(error)")
-      server.loop.stop()
+      server.main.loop.stop()
     }
   }
 
-  private func firstBound(_ addresses: [ListenAddress]) throws(ConfigurationError) -> String {
+  private func firstBound(_ addresses: [ListenAddress]) throws -> String {
     for address in addresses.dropLast() {
       do {
         return try server.start(on: [address])[0]

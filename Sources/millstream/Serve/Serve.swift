@@ -28,6 +28,12 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
       valueName: "url"))
   var listenDatabase: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "How many loops, each with a thread and Postgres sessions of its own; the cores if not given.",
+      valueName: "n"))
+  var loops: Int?
+
   @Option(help: "Which stores to serve: pgmq, native or both.")
   var store = Store.both
 
@@ -96,7 +102,8 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
   static let environmentOptions: [EnvironmentOption] =
     DatabaseOption.environmentOptions + SecretOptions.environmentOptions
     + LogOptions.environmentOptions + [
-      .list("listen"), .value("listen-database"), .value("store"), .value("pgmq-prefix"),
+      .list("listen"), .value("listen-database"), .value("loops"), .value("store"),
+      .value("pgmq-prefix"),
       .value("native-prefix"), .value("queue-prefix"), .list("public"), .list("allow-origin"),
       .value("heartbeat"), .value("idle-timeout"), .value("write-deadline"), .value("minimum-rate"),
       .value("health-check"), .value("safety-poll"), .value("hole-wait"), .value("head-timeout"),
@@ -117,6 +124,9 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     guard (0...1_000_000_000).contains(minimumRate) else {
       throw ValidationError("--minimum-rate is from 0 to 1000000000")
     }
+    if let loops, !(1...Serve.maximumLoops).contains(loops) {
+      throw ValidationError("--loops is from 1 to \(Serve.maximumLoops)")
+    }
     if let maxConnections, maxConnections < 1 {
       throw ValidationError("--max-connections is at least 1")
     }
@@ -126,9 +136,11 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
   func run() throws {
     let server = try Server(
       configuration: configuration(), endpoint: try endpointConfiguration(),
-      logger: log.makeLogger())
+      loops: loops ?? min(Processors.count, Serve.maximumLoops), logger: log.makeLogger())
     try server.run(on: try addresses())
   }
+
+  static let maximumLoops = 256
 
   private func addresses() throws -> [ListenAddress] {
     do {

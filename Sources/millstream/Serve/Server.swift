@@ -3,27 +3,36 @@ import Glibc
 import Logging
 import Millstream
 
-/// An instance and its endpoint on a loop of their own, until a signal ends them.
+/// Loops with an instance and an endpoint each, until a signal ends them. The first runs on the thread
+/// that calls; it also handles the signals.
 final class Server {
-  let instance: Instance
-  let endpoint: Endpoint
-  let loop: EventLoop
+  let main: ServedLoop
+  private let others: [ServedLoop]
+  private var threads: [LoopThread] = []
   private let logger: Logger
   private let stores: [String]
   private var signals: [SignalWatcher] = []
   private var isStopping = false
+  private var isMainStopped = false
+  private lazy var ended = EndedThreads(
+    waking: AsyncWatcher(loop: main.loop) { [unowned self] in loopEnded() })
 
   /// - Throws: `ValidationError` if the configuration cannot be used.
-  init(configuration: Configuration, endpoint: EndpointConfiguration, logger: Logger) throws {
+  init(
+    configuration: Configuration, endpoint: EndpointConfiguration, loops: Int, logger: Logger
+  ) throws {
     DescriptorLimit.raise()
+    var share = configuration
+    share.maxConnections = (configuration.maxConnections + loops - 1) / loops
     do {
-      loop = try EventLoop()
-      instance = try Instance(loop: loop, configuration: configuration, logger: logger)
+      let served = try (0..<loops).map { _ in
+        try ServedLoop(configuration: share, endpoint: endpoint, logger: logger)
+      }
+      main = served[0]
+      others = Array(served.dropFirst())
     } catch {
       throw ValidationError("\(error)")
     }
-    self.endpoint = Endpoint(
-      loop: loop, instance: instance, configuration: endpoint, logger: logger)
     self.logger = logger
     stores = configuration.stores.map { "\($0)" }.sorted().reversed()
   }
@@ -37,51 +46,71 @@ final class Server {
       logger.error("cannot start", metadata: ["reason": "\(error)"])
       throw ExitCode(1)
     }
-    loop.run()
+    main.loop.run()
   }
 
-  /// From here on SIGTERM and SIGINT end the loop, in order.
+  /// From here on SIGTERM and SIGINT end the loops, in order.
   func watchSignals() {
     signal(SIGPIPE, SIG_IGN)
     signals = [SIGTERM, SIGINT].map { number in
-      SignalWatcher(loop: loop, signalNumber: number) { [unowned self] in stop() }
+      SignalWatcher(loop: main.loop, signalNumber: number) { [unowned self] in stop() }
     }
   }
 
-  /// Listens, says so, and returns the addresses as they were bound. The caller runs the loop.
+  /// Listens, says so, and returns the addresses as they were bound. The caller runs the main loop.
   ///
   /// - Throws: why an address cannot be had; then others can be tried.
   @discardableResult
-  func start(on addresses: [ListenAddress]) throws(ConfigurationError) -> [String] {
-    let bound = try endpoint.start(addresses)
-    instance.start()
+  func start(on addresses: [ListenAddress]) throws -> [String] {
+    var sockets: [[ListeningSocket]] = []
+    for address in addresses { sockets.append(try address.listen(loops: others.count + 1)) }
+    try startThreads(sockets)
+    main.stopped = { [unowned self] in
+      isMainStopped = true
+      loopEnded()
+    }
+    main.start(on: sockets.map { $0[0] })
+    let bound = sockets.map { $0[0].address }
     logger.info(
       "ready",
       metadata: [
-        "listen": "\(bound.joined(separator: ","))", "stores": "\(stores.joined(separator: ","))",
+        "listen": "\(bound.joined(separator: ","))", "loops": "\(others.count + 1)",
+        "stores": "\(stores.joined(separator: ","))",
       ])
     return bound
+  }
+
+  private func startThreads(_ sockets: [[ListeningSocket]]) throws(OperatingFailure) {
+    threads = others.enumerated().map { index, served in
+      LoopThread(served, sockets: sockets.map { $0[index + 1] }, ended: ended)
+    }
+    for thread in threads { try thread.start() }
   }
 
   /// The first signal shuts down in order; whoever sends a second one does not want to wait.
   private func stop() {
     if isStopping { Glibc.exit(1) }
     isStopping = true
-    logger.info(
-      "shutting down", metadata: ["connections": "\(instance.connectionCount)"])
-    endpoint.stop()
-    instance.shutdown { [unowned self] in
-      logger.info("stopped", metadata: account)
-      loop.stop()
-    }
+    logger.info("shutting down")
+    main.stop()
+    for thread in threads { thread.stop() }
+  }
+
+  /// The main loop runs until all have ended, so that it can be told not to wait.
+  private func loopEnded() {
+    guard isMainStopped, ended.count == threads.count else { return }
+    for thread in threads { thread.join() }
+    logger.info("stopped", metadata: account)
+    main.loop.stop()
   }
 
   /// How many connections there were, and how they ended.
   private var account: Logger.Metadata {
-    let statistics = instance.statistics
-    var account: Logger.Metadata = ["opened": "\(statistics.opened)"]
-    for reason in CloseReason.allCases where statistics.closed(reason) > 0 {
-      account["\(reason)"] = "\(statistics.closed(reason))"
+    let statistics = ([main] + others).map(\.instance.statistics)
+    var account: Logger.Metadata = ["opened": "\(statistics.reduce(0) { $0 + $1.opened })"]
+    for reason in CloseReason.allCases {
+      let count = statistics.reduce(0) { $0 + $1.closed(reason) }
+      if count > 0 { account["\(reason)"] = "\(count)" }
     }
     return account
   }

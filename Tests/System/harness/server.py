@@ -60,6 +60,9 @@ class Server:
             arguments += ["--database", database]
         if listen:
             arguments += ["--listen", listen]
+        # One loop, so that what a test counts does not depend on the machine.
+        if "--loops" not in flags:
+            arguments += ["--loops", "1"]
         self.log = []
         self.process = subprocess.Popen(
             # It shall not outlive the test run, whatever ends that.

@@ -1,0 +1,49 @@
+import Glibc
+
+/// An address as the kernel wants it.
+struct SocketAddress {
+  private var storage = sockaddr_storage()
+  private let length: socklen_t
+
+  /// Copies `length` bytes of `name`.
+  init(_ name: UnsafePointer<sockaddr>, length: socklen_t) {
+    self.length = length
+    withUnsafeMutableBytes(of: &storage) {
+      $0.copyMemory(from: UnsafeRawBufferPointer(start: name, count: Int(length)))
+    }
+  }
+
+  var family: Int32 { Int32(storage.ss_family) }
+
+  func withName<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+    withUnsafeBytes(of: storage) {
+      body($0.baseAddress!.assumingMemoryBound(to: sockaddr.self), length)
+    }
+  }
+
+  /// `HOST:PORT`, in numbers.
+  var text: String {
+    var host = [CChar](repeating: 0, count: 64)
+    var port = [CChar](repeating: 0, count: 16)
+    _ = withName {
+      getnameinfo(
+        $0, $1, &host, socklen_t(host.count), &port, socklen_t(port.count),
+        NI_NUMERICHOST | NI_NUMERICSERV)
+    }
+    let name = SocketAddress.text(host)
+    return name.contains(":")
+      ? "[\(name)]:\(SocketAddress.text(port))" : "\(name):\(SocketAddress.text(port))"
+  }
+
+  private static func text(_ characters: [CChar]) -> String {
+    String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// A socket that nobody answers on was left by a server that died.
+  func removeStaleSocket(_ path: String) {
+    let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(probe) }
+    let outcome = withName { connect(probe, $0, $1) }
+    if outcome != 0 && errno == ECONNREFUSED { unlink(path) }
+  }
+}

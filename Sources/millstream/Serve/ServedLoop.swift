@@ -1,0 +1,39 @@
+import Logging
+import Millstream
+
+/// One loop with an instance and an endpoint on it. It shares nothing with other loops, and is used from
+/// the thread that runs it, except where something else is said.
+final class ServedLoop {
+  let loop: EventLoop
+  let instance: Instance
+  let endpoint: Endpoint
+  /// Set before the loop runs: everything has been shut down.
+  var stopped: () -> Void = {}
+
+  private lazy var stopping = AsyncWatcher(loop: loop) { [unowned self] in stopHere() }
+
+  /// - Throws: what is wrong with the configuration, or that there is no loop.
+  init(configuration: Configuration, endpoint: EndpointConfiguration, logger: Logger) throws {
+    loop = try EventLoop()
+    instance = try Instance(loop: loop, configuration: configuration, logger: logger)
+    self.endpoint = Endpoint(
+      loop: loop, instance: instance, configuration: endpoint, logger: logger)
+    _ = stopping
+  }
+
+  /// Takes connections from `sockets`.
+  func start(on sockets: [ListeningSocket]) {
+    endpoint.start(on: sockets)
+    instance.start()
+  }
+
+  /// Shuts down in order; `stopped` is called when that is done. Safe from any thread.
+  func stop() {
+    stopping.wake()
+  }
+
+  private func stopHere() {
+    endpoint.stop()
+    instance.shutdown { [unowned self] in stopped() }
+  }
+}
