@@ -6,7 +6,7 @@ import Testing
 /// What an accepted connection has from the socket that it was accepted on.
 @Suite struct ClientSocketOptionsTests {
   @Test func acceptedConnectionsHaveThem() throws {
-    let listening = try ListenAddress("127.0.0.1:0").listen()
+    let listening = try ListenAddress("127.0.0.1:0").listen()[0]
     ClientSocketOptions(writeDeadlineMs: 5_000, heartbeatMs: 15_000).apply(to: listening.descriptor)
     let client = try connect(to: listening)
     defer { close(client) }
