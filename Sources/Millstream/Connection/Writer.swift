@@ -22,7 +22,7 @@ final class Writer {
   /// Behind a pointer, because Swift checks each access to a property of a class at run time, and these
   /// are counted in every delivery.
   private let counters = UnsafeMutablePointer<Statistics>.allocate(capacity: 1)
-  private var closed = Deque<ConnectionRef>()
+  @exclusivity(unchecked) private var closed = Deque<ConnectionRef>()
   /// One `send` of a page at a time, so that a long replay does not hold the loop.
   private static let pumpRuns = 16
   private static let reapsInSlice = 256
@@ -100,23 +100,48 @@ final class Writer {
 
   // MARK: Sending
 
-  /// The fan-out's short cut: one `send` of bytes that are the same for many.
+  /// The fan-out's short cut: one `send` of bytes that are the same for many. Says whether the kernel
+  /// took all of them, which the caller counts for all its sends together.
   @inline(__always)
-  func send(_ run: SharedRun, to connection: ConnectionRef, logEnd: UInt64, nowMs: Int64) {
-    guard connection.pointee.backlog == nil, run.bytes.count > 0, let base = run.bytes.baseAddress
-    else { return pump(connection) }
-    switch calls.send(connection.pointee.descriptor, base, run.bytes.count) {
+  func send(
+    _ run: SharedRun, to connection: ConnectionRef, logEnd: UInt64, nowSeconds: UInt32
+  ) -> Bool {
+    guard connection.pointee.backlog == nil, let base = run.bytes.baseAddress, run.bytes.count > 0
+    else {
+      pump(connection)
+      return false
+    }
+    let sent = calls.sendOnce(connection.pointee.descriptor, base, run.bytes.count)
+    guard sent == run.bytes.count else {
+      sentInPart(sent, to: connection)
+      return false
+    }
+    connection.pointee.position &+= UInt64(truncatingIfNeeded: sent)
+    connection.pointee.lastDeliverySeconds = nowSeconds
+    if connection.pointee.position != logEnd { pump(connection) }
+    return true
+  }
+
+  /// The way of the few, which is kept out of the loop of the many. `sent` is what `send` has returned.
+  @inline(never)
+  private func sentInPart(_ sent: Int, to connection: ConnectionRef) {
+    switch SystemCalls.outcome(ofSent: sent) {
     case .transferred(let count):
       connection.pointee.position += UInt64(count)
-      connection.pointee.lastDeliverySeconds = UInt32(truncatingIfNeeded: nowMs / 1000)
-      statistics.sends += 1
-      statistics.bytesSent += UInt64(count)
-      if count < run.bytes.count { return block(connection, hasMoved: true) }
-      if connection.pointee.position != logEnd { pump(connection) }
+      connection.pointee.lastDeliverySeconds = UInt32(truncatingIfNeeded: clock.monotonicMs / 1000)
+      self.count(sends: 1, bytes: count)
+      block(connection, hasMoved: true)
+    case nil: pump(connection)
     case .wouldBlock: block(connection, hasMoved: false)
     case .closed: close(connection, .clientGone)
     case .timedOut: close(connection, .timedOut)
     }
+  }
+
+  /// So many sends of the short cut took so many bytes.
+  func count(sends: Int, bytes: Int) {
+    statistics.sends += UInt64(sends)
+    statistics.bytesSent += UInt64(bytes)
   }
 
   /// Sends what is due to a connection until there is no more, or the socket is full, or it has had

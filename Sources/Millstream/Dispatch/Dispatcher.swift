@@ -39,16 +39,17 @@ final class Dispatcher {
     var questionsBeforePages = 8
   }
 
-  var looks: [StoreKind: [Stream]] = [:]
-  var dirty: [Stream] = []
-  var pageSeekers: [Stream] = []
-  var turns = TurnQueue()
-  var lateSeekers: [Stream] = []
+  // What every slice looks at, on one thread: nothing calls back while one of them is being changed.
+  @exclusivity(unchecked) var looks: [StoreKind: [Stream]] = [:]
+  @exclusivity(unchecked) var dirty: [Stream] = []
+  @exclusivity(unchecked) var pageSeekers: [Stream] = []
+  @exclusivity(unchecked) var turns = TurnQueue()
+  @exclusivity(unchecked) var lateSeekers: [Stream] = []
   /// Those that have a time at which the dispatcher has to come by.
   var reminded: [Stream] = []
   var empty = Deque<(sinceMs: Int64, stream: Stream)>()
   var pageShelf = PageShelf()
-  private var isStopped = false
+  @exclusivity(unchecked) private var isStopped = false
   /// The history of the server that is read from (PostgreSQL, "Timelines").
   private var timeline = ""
   var nextMaintenanceMs: Int64 = 0

@@ -27,8 +27,8 @@ final class FanOut {
   static let smallestShare = 8
 
   private let writer: Writer
-  private var fresh = Deque<Stream>()
-  private var begun = Deque<Stream>()
+  @exclusivity(unchecked) private var fresh = Deque<Stream>()
+  @exclusivity(unchecked) private var begun = Deque<Stream>()
 
   init(writer: Writer) {
     self.writer = writer
@@ -82,8 +82,9 @@ final class FanOut {
   /// Serves members from where the pass stands; returns how many sends that took.
   private func serve(_ stream: Stream, sends budget: Int) -> Int {
     let end = stream.log.end
-    let nowMs = writer.clock.monotonicMs
+    let nowSeconds = UInt32(truncatingIfNeeded: writer.clock.monotonicMs / 1000)
     var sends = 0
+    var taken = (sends: 0, bytes: 0)
     var shared = SharedRun(position: end, bytes: UnsafeRawBufferPointer(start: nil, count: 0))
     let members = stream.live.members
     var next = stream.pass.next
@@ -99,8 +100,12 @@ final class FanOut {
       if connection.pointee.position != shared.position {
         shared = SharedRun(of: stream.log, at: connection.pointee.position)
       }
-      writer.send(shared, to: connection, logEnd: end, nowMs: nowMs)
+      if writer.send(shared, to: connection, logEnd: end, nowSeconds: nowSeconds) {
+        taken.sends &+= 1
+        taken.bytes &+= shared.bytes.count
+      }
     }
+    writer.count(sends: taken.sends, bytes: taken.bytes)
     stream.pass.next = next
     return sends
   }

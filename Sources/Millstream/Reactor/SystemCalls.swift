@@ -26,15 +26,25 @@ struct SystemCalls {
   var closeCall: Close = { Glibc.close($0) }
   var heldBytesCall: HeldBytes = { ms_held_bytes($0) }
 
+  /// One `send` without SIGPIPE, with what the kernel returns.
+  @inline(__always)
+  func sendOnce(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+    sendCall(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
+  }
+
   /// One `send` without SIGPIPE; starts over when a signal cut it short.
   @inline(__always)
   func send(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> IOOutcome {
     while true {
-      let sent = sendCall(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
-      if sent > 0 { return .transferred(sent) }
-      if errno == EINTR { continue }
-      return SystemCalls.outcome(ofErrno: errno)
+      let sent = sendOnce(descriptor, bytes, count)
+      if let outcome = SystemCalls.outcome(ofSent: sent) { return outcome }
     }
+  }
+
+  /// What the `send` that returned `sent` came to; nil: a signal cut it short, and it has to be done again.
+  static func outcome(ofSent sent: Int) -> IOOutcome? {
+    if sent > 0 { return .transferred(sent) }
+    return errno == EINTR ? nil : outcome(ofErrno: errno)
   }
 
   /// One `recv` into `buffer`.

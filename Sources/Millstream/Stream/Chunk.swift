@@ -21,9 +21,9 @@ final class Chunk {
   let base: UnsafeMutableRawPointer
 
   /// How many bytes are in use.
-  private(set) var count = 0
-  private(set) var entries: [Entry] = []
-  private(set) var audiences: [Audience] = []
+  @exclusivity(unchecked) private(set) var count = 0
+  @exclusivity(unchecked) private(set) var entries: [Entry] = []
+  @exclusivity(unchecked) private(set) var audiences: [Audience] = []
 
   init(start: UInt64, capacity: Int) {
     self.start = start

@@ -14,7 +14,9 @@ final class Stream {
   /// The channels that wake it, beside those that wake everything.
   var channels: [String] = []
 
-  var log = StreamLog(tip: 0, epoch: nil)
+  // The fan-out comes by the unchecked ones in every slice. They are used from one thread, and nothing
+  // calls back while one of them is being changed.
+  @exclusivity(unchecked) var log = StreamLog(tip: 0, epoch: nil)
   /// How far the ids can be trusted.
   var order = CommitOrder.byID
   /// Whose locks say who may have taken an id that cannot be seen yet.
@@ -49,11 +51,11 @@ final class Stream {
   static let maximumEphemerals = 64
 
   /// Those who get what is appended to the log.
-  private(set) var live = MemberList()
+  @exclusivity(unchecked) private(set) var live = MemberList()
   /// Those who are opening, or behind the log.
   private(set) var waiting = MemberList()
   /// The pass over `live` that is under way.
-  var pass = FanOutPass()
+  @exclusivity(unchecked) var pass = FanOutPass()
   /// The pages that were asked for and have not come, by the id that they begin after.
   var requestedPages: Set<Int64> = []
   /// Pages that were read a moment ago; the dispatcher's shelf says for how long.
