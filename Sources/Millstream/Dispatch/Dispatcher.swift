@@ -34,9 +34,9 @@ final class Dispatcher {
     var turnsInSlice = 32
     /// How many streams one query looks at.
     var looksInQuery = 1_000
-    /// Pages are asked for while fewer questions than that are under way: what is new is read on the
-    /// same session and must not stand behind thousands of pages.
-    var questionsBeforePages = 8
+    /// How many pages of a store are under way at once: enough to keep Postgres busy. What is new is
+    /// read on the same session and must not stand behind thousands of pages.
+    var openPages = 2
   }
 
   var looks: [StoreKind: [Stream]] = [:]

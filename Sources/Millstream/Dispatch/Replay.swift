@@ -16,9 +16,8 @@ extension Dispatcher {
     pageSeekers = unserved + pageSeekers
   }
 
-  /// A question goes out with its settings, as two queries.
   func hasRoomForPages(of stream: Stream) -> Bool {
-    (stores[stream.store]?.reads.openQueries ?? 0) < 2 * limits.questionsBeforePages
+    (stores[stream.store]?.openPages ?? 0) < limits.openPages
   }
 
   /// Asks for as few pages as serve all who wait: those whose cursors lie close share one. Where there
