@@ -31,17 +31,17 @@ final class Dispatcher {
     /// Stores are given the chance to tidy up that often.
     var maintenanceMs: Int64 = 60_000
     /// How many connections are placed or brought up to date in one slice.
-    var turnsInSlice = 32
+    var turnsInSlice = 64
     /// How many streams one query looks at.
     var looksInQuery = 1_000
-    /// How many pages of a store are under way at once: enough to keep Postgres busy. What is new is
-    /// read on the same session and must not stand behind thousands of pages.
-    var openPages = 2
+    /// How many pages are under way at once: enough to keep Postgres busy. What is new is read on the
+    /// same session and must not stand behind thousands of pages.
+    var openPages = 4
   }
 
   var looks: [StoreKind: [Stream]] = [:]
   var dirty: [Stream] = []
-  var pageSeekers: [Stream] = []
+  var pageSeekers = Deque<Stream>()
   var turns = TurnQueue()
   var lateSeekers: [Stream] = []
   /// Those that have a time at which the dispatcher has to come by.
@@ -87,7 +87,7 @@ final class Dispatcher {
   }
 
   private var hasQuestions: Bool {
-    let hasPages = pageSeekers.contains { hasRoomForPages(of: $0) }
+    let hasPages = !pageSeekers.isEmpty && hasRoomForPages
     return !isStopped && (hasPages || !(looks.isEmpty && dirty.isEmpty && lateSeekers.isEmpty))
   }
 
@@ -99,15 +99,14 @@ final class Dispatcher {
   }
 
   private func sendNoted() {
-    let noted = (looks: looks, reads: dirty, pages: pageSeekers, late: lateSeekers)
+    let noted = (looks: looks, reads: dirty, late: lateSeekers)
     looks.removeAll(keepingCapacity: true)
     dirty.removeAll(keepingCapacity: true)
-    pageSeekers.removeAll(keepingCapacity: true)
     lateSeekers.removeAll(keepingCapacity: true)
     for (kind, streams) in noted.looks { look(at: streams, in: stores[kind]) }
     askHolders(ofRead: noted.reads, ofLate: noted.late)
     for stream in noted.reads { stores[stream.store]?.read(stream) }
-    requestPages(for: noted.pages)
+    requestPages()
     for stream in noted.late { stores[stream.store]?.readLate(of: stream) }
   }
 
