@@ -77,6 +77,23 @@ extension ScriptedSocketTests {
       #expect(streams.allSatisfy { $0.keptPages.isEmpty })
     }
 
+    /// What is new is read in the same session: it must not stand behind all of their pages.
+    @Test func fewPagesAreUnderWayHoweverManyAreWanted() throws {
+      let bench = try DispatcherBench()
+      bench.store.publish(1...20_000)
+      let connections = stride(from: Int64(0), to: 20_000, by: 500).map {
+        bench.connect(.after(id: $0, epoch: nil))
+      }
+      bench.slices()
+      _ = bench.store.answer()
+      bench.slices()
+      #expect(bench.store.pageReads.count == bench.dispatcher.limits.openPages)
+      bench.settle()
+      #expect(connections.allSatisfy { $0.pointee.phase == .live })
+      #expect(bench.frames(connections[20]) == bench.store.frames(10_001...20_000))
+      #expect(bench.store.openPages == 0)
+    }
+
     private func page(after: Int64) -> Page {
       let frames = Chunk(start: 0, capacity: 256 * 1024)
       _ = frames.append([1], throughID: after + 1)

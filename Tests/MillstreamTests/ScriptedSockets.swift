@@ -91,6 +91,7 @@ final class FakeStore: MessageStore {
 
   override func readPage(of stream: Stream, after: Int64) {
     pageReads.append(after)
+    openPages += 1
     questions.append(.page(stream, after: after))
   }
 
@@ -118,6 +119,7 @@ final class FakeStore: MessageStore {
         for stream in streams { receiver?.questionFailed(of: stream, failure, page: nil) }
       case .read(let stream): receiver?.questionFailed(of: stream, failure, page: nil)
       case .page(let stream, let after):
+        openPages -= 1
         receiver?.questionFailed(of: stream, failure, page: after)
       }
     }
@@ -142,6 +144,7 @@ final class FakeStore: MessageStore {
   }
 
   private func answerPage(_ stream: Stream, after: Int64) {
+    openPages -= 1
     let ids = page(after: after)
     let frames = Chunk(start: 0, capacity: 2_000_000)
     for id in ids {

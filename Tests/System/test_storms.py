@@ -32,11 +32,15 @@ class StatementLog:
         """Nothing has been asked yet."""
         self._start = self._log.stat().st_size
 
-    def count(self, text):
-        """How many statements with `text` in them were asked since the beginning."""
+    def text(self):
+        """What was logged since the beginning."""
         with open(self._log, "rb") as log:
             log.seek(self._start)
-            return log.read().count(text.encode())
+            return log.read().decode()
+
+    def count(self, text):
+        """How many statements with `text` in them were asked since the beginning."""
+        return self.text().count(text)
 
 
 def fill(database, streams, count):

@@ -15,7 +15,7 @@ LINGER_SECONDS = 5
 SETTLE_SECONDS = LINGER_SECONDS + 2
 # What allocators and tables take once, whatever comes: it is in the first reading, not in the rest.
 WARM_UP = 100_000
-LISTENER_SQL = "select pid from pg_stat_activity where application_name = 'millstream listen'"
+LISTENER_SQL = "select pid from pg_stat_activity where application_name like 'millstream listen%'"
 
 
 def churn(bench):

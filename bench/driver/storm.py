@@ -9,6 +9,7 @@ import time
 from .fanout import spread
 from .postgres import run_sql
 from .process import processor_seconds
+from .publisher import DatabasePublisher
 from .statements import SETTINGS, Statements
 
 # How many more messages a stream has than anyone is behind, so that the cursors are not zero.
@@ -84,7 +85,7 @@ class Storm:
             with self.bench.load(url, clients, *flags, ready=self.bench.ready) as load:
                 load.connected()
                 retries = sample_retries(url.replace("%d", "0"))
-                outage, queries = self._cut_sessions(server, load)
+                outage, queries = self._cut_sessions(load)
                 begun = time.monotonic()
                 server.process.stop()
                 seconds = time.monotonic() - begun
@@ -94,7 +95,7 @@ class Storm:
             "goodbyes": report["goodbyes"], "retries_ms": retries,
         }
 
-    def _cut_sessions(self, server, load):
+    def _cut_sessions(self, load):
         """Publishes to each stream right after the cut; over when everyone has it."""
         self.statements.begin()
         run_sql(
@@ -103,10 +104,13 @@ class Storm:
             " where application_name like 'millstream%'",
         )
         begun = time.monotonic()
+        # Not the server's own publisher: what that one asks is counted as the server's.
+        publisher = DatabasePublisher(self.postgres.conninfo, self.bench.store)
         for number in range(self.streams):
-            server.publisher.publish(f"bench:{number}", 1, self.bench.payload)
+            publisher.publish(f"bench:{number}", 1, self.bench.payload)
         load.wait_for_round(1, LIMIT_SECONDS)
         seconds = time.monotonic() - begun
+        publisher.close()
         return seconds, self.statements.count()
 
 

@@ -31,18 +31,18 @@ final class Dispatcher {
     /// Stores are given the chance to tidy up that often.
     var maintenanceMs: Int64 = 60_000
     /// How many connections are placed or brought up to date in one slice.
-    var turnsInSlice = 32
+    var turnsInSlice = 64
     /// How many streams one query looks at.
     var looksInQuery = 1_000
-    /// Pages are asked for while fewer questions than that are under way: what is new is read on the
+    /// How many pages are under way at once: enough to keep Postgres busy. What is new is read on the
     /// same session and must not stand behind thousands of pages.
-    var questionsBeforePages = 8
+    var openPages = 4
   }
 
   // What every slice looks at, on one thread: nothing calls back while one of them is being changed.
   @exclusivity(unchecked) var looks: [StoreKind: [Stream]] = [:]
   @exclusivity(unchecked) var dirty: [Stream] = []
-  @exclusivity(unchecked) var pageSeekers: [Stream] = []
+  @exclusivity(unchecked) var pageSeekers = Deque<Stream>()
   @exclusivity(unchecked) var turns = TurnQueue()
   @exclusivity(unchecked) var lateSeekers: [Stream] = []
   /// Those that have a time at which the dispatcher has to come by.
@@ -88,7 +88,7 @@ final class Dispatcher {
   }
 
   private var hasQuestions: Bool {
-    let hasPages = pageSeekers.contains { hasRoomForPages(of: $0) }
+    let hasPages = !pageSeekers.isEmpty && hasRoomForPages
     return !isStopped && (hasPages || !(looks.isEmpty && dirty.isEmpty && lateSeekers.isEmpty))
   }
 
@@ -100,15 +100,14 @@ final class Dispatcher {
   }
 
   private func sendNoted() {
-    let noted = (looks: looks, reads: dirty, pages: pageSeekers, late: lateSeekers)
+    let noted = (looks: looks, reads: dirty, late: lateSeekers)
     looks.removeAll(keepingCapacity: true)
     dirty.removeAll(keepingCapacity: true)
-    pageSeekers.removeAll(keepingCapacity: true)
     lateSeekers.removeAll(keepingCapacity: true)
     for (kind, streams) in noted.looks { look(at: streams, in: stores[kind]) }
     askHolders(ofRead: noted.reads, ofLate: noted.late)
     for stream in noted.reads { stores[stream.store]?.read(stream) }
-    requestPages(for: noted.pages)
+    requestPages()
     for stream in noted.late { stores[stream.store]?.readLate(of: stream) }
   }
 

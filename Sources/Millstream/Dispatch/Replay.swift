@@ -7,18 +7,16 @@ extension Dispatcher {
     pageSeekers.append(stream)
   }
 
-  /// Those that found no room go first the next time.
-  func requestPages(for streams: [Stream]) {
-    var unserved: [Stream] = []
-    for stream in streams {
-      if hasRoomForPages(of: stream) { requestPages(for: stream) } else { unserved.append(stream) }
+  /// As far as there is room; streams take turns.
+  func requestPages() {
+    for _ in 0..<pageSeekers.count where hasRoomForPages {
+      guard let stream = pageSeekers.popFirst() else { return }
+      requestPages(for: stream)
     }
-    pageSeekers = unserved + pageSeekers
   }
 
-  /// A question goes out with its settings, as two queries.
-  func hasRoomForPages(of stream: Stream) -> Bool {
-    (stores[stream.store]?.reads.openQueries ?? 0) < 2 * limits.questionsBeforePages
+  var hasRoomForPages: Bool {
+    stores.values.reduce(0) { $0 + $1.openPages } < limits.openPages
   }
 
   /// Asks for as few pages as serve all who wait: those whose cursors lie close share one. Where there
@@ -36,7 +34,7 @@ extension Dispatcher {
       let span = Int64(MessageStore.pageRows) - 1
       let pending = stream.requestedPages.filter { $0 <= cursor && cursor - $0 <= span }.max()
       if pending == nil {
-        guard hasRoomForPages(of: stream) else { return seekPage(stream) }
+        guard hasRoomForPages else { return seekPage(stream) }
         stream.requestedPages.insert(cursor)
         stores[stream.store]?.readPage(of: stream, after: cursor)
       }

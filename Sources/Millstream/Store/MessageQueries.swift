@@ -86,6 +86,7 @@ final class PageQuery: Query {
   }
 
   override func takeRows(of result: OpaquePointer) {
+    store.openPages -= 1
     guard identity == stream.identity else { return }
     guard stream.isOfRead(result) else {
       // The reader may have a question of its own under way: to it this is no more than a hint.
@@ -151,6 +152,7 @@ final class PageQuery: Query {
   }
 
   override func failed(_ failure: QueryFailure) {
+    store.openPages -= 1
     guard identity == stream.identity else { return }
     store.receiver?.questionFailed(of: stream, failure, page: after)
   }

@@ -89,6 +89,8 @@ class MessageStore {
   let kind: StoreKind
   let reads: PostgresSession
   weak var receiver: (any StoreReceiver)?
+  /// How many pages were asked for and have neither come nor failed.
+  var openPages = 0
 
   /// How many messages are asked for at once, at most.
   static let pageRows = 500
@@ -147,6 +149,7 @@ class MessageStore {
   /// Reads a page for those who are behind.
   func readPage(of stream: Stream, after: Int64) {
     let query = messagesSQL(of: stream, after: after, tellsBefore: true)
+    openPages += 1
     submit(PageQuery(store: self, stream: stream, after: after, query))
   }
 
