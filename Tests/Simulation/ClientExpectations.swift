@@ -138,7 +138,7 @@ extension SimulatedClient {
     guard let step = ephemeral.step, ephemeral.queue === queue, ephemeral.isFor(id) else {
       return fails("e\(number) is not for it")
     }
-    if (openedStep ?? .max) > step { fails("e\(number) was before it came") }
+    if (openedStep ?? .max) > step && openedMs > ephemeral.lastMs { fails("e\(number) was before it came") }
   }
 
   // MARK: The end

@@ -7,6 +7,8 @@ final class Ephemeral {
   let visibleTo: String?
   /// The step in which the streamer heard of it.
   var step: Int?
+  /// Until when it may have waited for what was stored before it.
+  var lastMs: Int64 = 0
   /// Those who were live and took everything at that moment.
   var owed: Set<ConnectionID> = []
 

@@ -81,6 +81,7 @@ extension World {
     // With a log of a kilobyte, what nobody reads any more comes in reads of one or two messages.
     for _ in 0..<400 where violation == nil {
       calm(ticks: 6)
+      streams.removeAll { $0.object == nil }
       if isEmpty { break }
     }
     check()
@@ -93,7 +94,7 @@ extension World {
   }
 
   private var isEmpty: Bool {
-    dispatcher.registry.streams.isEmpty && dispatcher.reminded.isEmpty && listens.openCount == 0
+    streams.isEmpty && dispatcher.registry.streams.isEmpty && dispatcher.reminded.isEmpty && listens.openCount == 0
       && reads.openCount == 0 && listens.channels == [NativeSchema.channel]
   }
 }

@@ -23,6 +23,7 @@ final class SimulatedClient {
 
   /// The step in which its opening was sent, and since which it is live without a break.
   private(set) var openedStep: Int?
+  private(set) var openedMs: Int64 = 0
   var liveSince: Int?
   var hasStalled = false
   /// The id above which it gets everything; nil: nobody knew when it was opened.
@@ -69,6 +70,7 @@ final class SimulatedClient {
   /// The first byte goes out: what it is promised counts from here.
   private func opens() {
     openedStep = world.steps
+    openedMs = world.postgres.nowMs
     guard let stream else { return }
     incarnation = queue.incarnation(of: stream)
     incarnationNumber = incarnation?.number ?? 0

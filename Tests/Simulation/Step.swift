@@ -249,7 +249,11 @@ extension World {
       let notification = postgres.notifications.removeFirst()
       trace("notifies \(notification.payload.prefix(60))")
       let ephemeral = ephemeral(notification)
-      if let ephemeral { ephemeral.step = steps }
+      if let ephemeral {
+        ephemeral.step = steps
+        // The reminder comes with a tick, and what is crowded waits for its turn.
+        ephemeral.lastMs = postgres.nowMs + Dispatcher.longestEphemeralWaitMs + 100
+      }
       let dropped = writer.statistics.droppedEphemerals
       notification.channel.utf8.withContiguousStorageIfAvailable { channel in
         Array(notification.payload.utf8).withUnsafeBytes {
