@@ -2,13 +2,13 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint torture sanitize fuzz bench clean
+.PHONY: help demo build test lint torture sanitize fuzz simulate mutations bench clean
 
 RELEASE := swift build -c release --static-swift-stdlib --product millstream
 SOURCES := Package.swift Sources Tests bench
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Show a live stream in a browser, from a throw-away Postgres (DEMO_FLAGS="--listen ...")
 	Tests/setup.sh packages
@@ -55,9 +55,18 @@ fuzz: ## Fuzz what reads bytes from outside, and frames, for FUZZ_SECONDS
 	Tests/setup.sh packages
 	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 
+SECONDS ?= 60
+simulate: ## Simulate with new seeds, for as many SECONDS as it is told
+	Tests/setup.sh packages
+	MILLSTREAM_SECONDS=$(SECONDS) swift test --filter '^SimulationTests'
+
+mutations: ## Break the rules one at a time: the simulation has to find out
+	Tests/setup.sh packages
+	Tests/Simulation/mutations.py
+
 bench: ## Measure, and print a table (BENCH_FLAGS="fanout --rounds 10")
 	Tests/setup.sh packages
 	bench/run.py $(BENCH_FLAGS)
 
 clean: ## Remove what was built
-	rm -rf .build .build-lint .build-asan .build-tsan
+	rm -rf .build .build-lint .build-asan .build-tsan .build-mutations

@@ -37,6 +37,9 @@ let package = Package(
     .executableTarget(
       name: "millstream-load", dependencies: ["CLoad"], path: "bench/load", exclude: ["CLoad"]),
     .testTarget(name: "MillstreamTests", dependencies: ["Millstream"]),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Millstream", "CLibEv", "CLibPQ"],
+      path: "Tests/Simulation", exclude: ["mutations.py"]),
     .testTarget(name: "LoadTests", dependencies: ["millstream-load"]),
     .testTarget(name: "CommandTests", dependencies: ["millstream"]),
   ],

@@ -105,6 +105,7 @@ extension Dispatcher: StoreReceiver {
     } else {
       if end == .short { stream.order.allTaken() }
       perform(stream.reader.pageRead(isShort: end == .short), on: stream)
+      if stream.isResetUnconfirmed && !stream.reader.isBusy { lookWanted(at: stream) }
     }
     readingPaused(of: stream)
     if !stream.waiting.isEmpty { placeWaiting(of: stream) }

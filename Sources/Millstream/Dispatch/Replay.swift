@@ -76,7 +76,9 @@ extension Dispatcher {
   /// Said before the first event that the client can have; zero asks for all that there is.
   private func tellOfGap(_ connection: ConnectionRef, _ backlog: Backlog, _ page: Page) {
     let next = page.frames.firstID(after: backlog.cursor) ?? page.through + 1
-    guard !page.hasBefore, backlog.cursor > 0, next > backlog.cursor + 1 else { return }
+    // The page may have been asked for by somebody who is further behind.
+    let hasBefore = page.hasBefore || page.frames.hasID(upTo: backlog.cursor)
+    guard !hasBefore, backlog.cursor > 0, next > backlog.cursor + 1 else { return }
     writer.statistics.gaps += 1
     writer.sendOwn(ControlFrames.gap(lastSeen: backlog.cursor, oldest: next), to: connection)
   }

@@ -4,7 +4,9 @@ import Logging
 
 /// One session with Postgres: connects, reconnects, and answers queries in pipeline mode, without
 /// ever stopping the loop. `SessionMachine` decides; this class does.
-final class PostgresSession {
+///
+/// Not final, so that a simulated server can stand in for it.
+class PostgresSession {
   /// What a session tells its owner.
   struct Events {
     /// It is connected to a primary; nothing that was asked before will be answered.
@@ -87,6 +89,43 @@ final class PostgresSession {
   /// Ends the session; open queries are told.
   func stop() {
     perform(machine.stopped())
+  }
+
+  // MARK: Asking
+
+  /// Puts a query into the pipeline, as a transaction of its own unless more are to `follow` in it.
+  /// `flush` sends it.
+  func submit(_ query: Query, moreFollow: Bool = false) {
+    guard let connection, machine.isConnected else { return query.failed(.sessionLost) }
+    let isFirst = openQueries == 0
+    let strings = query.parameters.map { $0.map { strdup($0) } ?? nil }
+    defer { strings.forEach { free($0) } }
+    let values = strings.map { UnsafePointer<CChar>($0) }
+    let isSent = PQsendQueryParams(
+      connection, query.sql, Int32(values.count), nil, values, nil, nil, 0)
+    if isSent == 1 && end(connection, isFirst: isFirst, moreFollow: moreFollow) {
+      open.append(query)
+      if isFirst && machine.isReady { setDeadline(isSignOfLifeDue: moreFollow) }
+    } else {
+      query.failed(.sessionLost)
+    }
+  }
+
+  /// The first of a transaction's queries costs the server nothing, so its answer is asked for ahead
+  /// of the others': a session that is open and dead is found out soon, though a question may take long.
+  private func end(_ connection: OpaquePointer, isFirst: Bool, moreFollow: Bool) -> Bool {
+    if !moreFollow { return PQpipelineSync(connection) == 1 }
+    return !isFirst || PQsendFlushRequest(connection) == 1
+  }
+
+  /// Sends what was submitted.
+  func flush() {
+    guard let connection, machine.isReady || openQueries > 0 else { return }
+    switch PQflush(connection) {
+    case 0: watcher.watch(PQsocket(connection), for: .readable)
+    case 1: watcher.watch(PQsocket(connection), for: [.readable, .writable])
+    default: return fail(lastError)
+    }
   }
 
   // MARK: What the machine wants

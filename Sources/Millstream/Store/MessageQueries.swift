@@ -14,8 +14,8 @@ extension Message {
 /// Reads new messages into a stream's log.
 final class LogQuery: Query {
   private unowned let store: MessageStore
-  private let stream: Stream
-  private let limit: Int
+  let stream: Stream
+  let limit: Int
 
   init(store: MessageStore, stream: Stream, _ query: (sql: String, parameters: [String?])) {
     self.store = store
@@ -64,9 +64,9 @@ final class LogQuery: Query {
 /// Reads a page for those who are behind.
 final class PageQuery: Query {
   private unowned let store: MessageStore
-  private let stream: Stream
-  private let after: Int64
-  private let limit: Int
+  let stream: Stream
+  let after: Int64
+  let limit: Int
   /// What was known to exist when the page was asked for: a short page reaches up to here.
   private let knownTip: Int64
   /// The incarnation of the stream that was asked for.

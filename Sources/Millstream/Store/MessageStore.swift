@@ -142,7 +142,8 @@ class MessageStore {
   /// Reads what is above the log's tip.
   func read(_ stream: Stream) {
     let query = messagesSQL(
-      of: stream, after: stream.log.tip, tellsBefore: stream.order.hold != nil)
+      of: stream, after: stream.log.tip,
+      tellsBefore: stream.order.hold != nil || stream.wasInterrupted)
     submit(LogQuery(store: self, stream: stream, query))
   }
 

@@ -55,7 +55,7 @@ final class HoldersQuery: Query {
 /// The snapshot is taken before the locks are looked at, as it must be.
 final class TipQuery: Query {
   private unowned let store: MessageStore
-  private let stream: Stream
+  let stream: Stream
   private var finding: Finding
   private var holders: [CommitOrder.Holder] = []
   /// The queue was made anew since the look.
@@ -96,7 +96,7 @@ final class TipQuery: Query {
 /// among the recent ones. What is missing among the older ones counts as late.
 final class OpenHolesQuery: Query {
   private unowned let store: MessageStore
-  private let stream: Stream
+  let stream: Stream
   private var finding: Finding
 
   /// How many ids below the highest are looked at.
@@ -148,9 +148,9 @@ final class OpenHolesQuery: Query {
 /// Reads what has come of the messages that were passed over.
 final class LateQuery: Query {
   private unowned let store: MessageStore
-  private let stream: Stream
+  let stream: Stream
   private let identity: Int64
-  private let limit: Int
+  let limit: Int
 
   init(store: MessageStore, stream: Stream) {
     self.store = store

@@ -82,6 +82,11 @@ final class Chunk {
     return index < entries.count ? entries[index].offset : count
   }
 
+  /// Whether there is a frame with an id up to this one.
+  func hasID(upTo id: Int64) -> Bool {
+    entries.first.map { $0.id <= id } ?? false
+  }
+
   /// The first id above `id`; nil if there is none.
   func firstID(after id: Int64) -> Int64? {
     let index = firstIndex { $0.id > id }

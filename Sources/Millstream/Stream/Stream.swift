@@ -30,8 +30,9 @@ final class Stream {
   var identity: Int64 = 0
   /// The highest id that may exist, as the store said when it was looked at last.
   var highestSeen: Int64 = 0
-  /// Whether the last look made the stream begin anew because its ids had gone back.
-  private var wasJustBehind = false
+  /// Whether the last look made the stream begin anew because its ids had gone back. Another look
+  /// follows as soon as all was read again: what goes back once more after that has done so anew.
+  private(set) var wasJustBehind = false
   /// There are messages above the highest id that the store knows to have given out: somebody gives
   /// out ids beside it, and what it knows says nothing.
   private var hasForeignIDs = false
@@ -88,12 +89,16 @@ final class Stream {
   func hasGoneBack(to highestID: Int64) -> Bool {
     guard reader.isKnown, highestID < log.tip else {
       wasJustBehind = false
+      hasForeignIDs = hasForeignIDs && highestID < log.tip
       return false
     }
     if wasJustBehind { hasForeignIDs = true }
     wasJustBehind = true
     return !hasForeignIDs
   }
+
+  /// All was read again after the ids had gone back, and nobody has looked since.
+  var isResetUnconfirmed: Bool { wasJustBehind && !hasForeignIDs }
 
   /// A read gave `taken` messages; `wasCut`: there were more in it than could be taken.
   func adaptReads(taken: Int, wasCut: Bool) {

@@ -1,0 +1,191 @@
+@testable import Millstream
+
+/// What a client may be sent, and what it must be.
+extension SimulatedClient {
+  func receive(_ block: String) {
+    if block.hasPrefix(": heartbeat ") { return }
+    if block.hasPrefix("event: pgbus:gap-detected\n") { return receiveGap(block) }
+    let hasID = block.hasPrefix("id: ")
+    guard let token = SimulatedClient.token(of: block) else { return fails("got <\(block)>") }
+    if token.kind == "e" { return receiveEphemeral(token.number, block) }
+    guard token.number < world.postgres.records.count else { return fails("got <\(block)>") }
+    let record = world.postgres.records[token.number]
+    expect(block, record.frame(hasID: hasID))
+    if record.queue !== queue || record.state != .committed || !record.isFor(id) {
+      fails("m\(record.serial) is not for it")
+    }
+    if !seen.insert(record.serial).inserted { fails("m\(record.serial) comes twice") }
+    if hasID { receive(record) } else { receiveLate(record) }
+  }
+
+  /// The letter and the number that every text begins with.
+  private static func token(of block: String) -> (kind: Character, number: Int)? {
+    guard let line = block.split(separator: "\n").last, line.hasPrefix("data: ") else { return nil }
+    let text = line.dropFirst(6)
+    guard let kind = text.first, let number = Int(text.dropFirst().prefix { $0.isNumber }) else {
+      return nil
+    }
+    return (kind, number)
+  }
+
+  // MARK: Stored messages
+
+  private func receive(_ record: MessageRecord) {
+    if record.id <= last { fails("id \(record.id) comes after \(last)") }
+    judgeJump(to: record.id, of: record.incarnation)
+    last = record.id
+    incarnation = record.incarnation
+    let suffix = record.incarnation?.epoch.map { "-" + String($0, radix: 16) } ?? ""
+    cursor = Cursor(
+      id: record.id, text: "\(record.id)\(suffix)", incarnation: record.incarnation)
+  }
+
+  /// Whatever lies between its last id and `id` has to be missing for a reason.
+  private func judgeJump(to id: Int64, of other: Incarnation?) {
+    guard let other, id > last + 1 || other !== incarnation else { return }
+    let isFirst = cursor?.id == came?.id && cursor?.text == came?.text
+    if let incarnation, incarnation !== other {
+      // Whoever has nothing and wants everything has nothing to be told.
+      if (came == nil || !isFirst) && last > 0 { awaitsReset = true }
+      return
+    }
+    if start == nil && incarnation == nil || came != nil && incarnation == nil { return }
+    for record in other.records.prefix(Int(id) - 1).dropFirst(Int(last)) { pass(record) }
+  }
+
+  /// It will not be given `record` in its place any more.
+  func pass(_ record: MessageRecord) {
+    guard record.isFor(id), !seen.contains(record.serial) else { return }
+    let waitedMs = world.postgres.nowMs - record.lockedMs
+    switch record.state {
+    case .rolledBack: return
+    case .taken:
+      if waitedMs < world.holeWaitMs { record.passedEarly = "\(self.id), who has \(last)" }
+      passed[record.serial] = world.steps
+    case .committed where record.isRemoved:
+      if isOwedGap(record) { fails("m\(record.serial) was removed, and it was not told") }
+    case .committed:
+      let wasLate = record.committedMs - record.lockedMs >= world.holeWaitMs
+      if record.id > start ?? .max && !wasLate {
+        fails("m\(record.serial), id \(record.id), was left out")
+      }
+      passed[record.serial] = world.steps
+    }
+  }
+
+  private func isOwedGap(_ record: MessageRecord) -> Bool {
+    record.mustBeTold && last > 0 && record.id > last
+      && !gaps.contains { $0.contains(record.id) }
+  }
+
+  /// What was passed over comes without an id.
+  private func receiveLate(_ record: MessageRecord) {
+    if record.id <= last || start == nil { return }
+    let others = record.incarnation?.records.dropFirst(Int(record.id)) ?? []
+    if !others.contains(where: { $0.state == .committed && !$0.isFor(id) }) {
+      fails("m\(record.serial), id \(record.id), has no id, and last is \(last)")
+    }
+  }
+
+  // MARK: Control frames
+
+  private func receiveGap(_ block: String) {
+    let numbers = block.split(whereSeparator: { !$0.isNumber }).compactMap { Int64($0) }
+    guard numbers.count == 2 else { return fails("got <\(block)>") }
+    let isReset = block.contains("reset")
+    let expected = ControlFrames.gap(
+      lastSeen: numbers[0], oldest: numbers[1], reason: isReset ? "reset" : nil)
+    expect(block + "\n\n", String(decoding: expected, as: UTF8.self))
+    if isReset { beginAnew() } else { skip(from: numbers[0] + 1, to: numbers[1] - 1) }
+  }
+
+  private func beginAnew() {
+    let now = stream.flatMap { queue.incarnation(of: $0) }
+    let hasChanged = (queue.incarnations.last?.number ?? 0) > incarnationNumber
+    let isElsewhere =
+      came.map { $0.incarnation == nil || $0.incarnation !== queue.current } ?? false
+    // Where it happened twice in one step, only the second is known.
+    if !hasChanged && !isElsewhere && anewStep != world.steps { fails("was told that the ids begin anew, and they do not") }
+    (start, last, incarnation) = (0, 0, nil)
+    incarnationNumber = now?.number ?? 0
+    awaitsReset = false
+    seen = []
+    passed = [:]
+    gaps = []
+    isAnew = true
+    anewStep = world.steps
+  }
+
+  private func skip(from low: Int64, to high: Int64) {
+    guard low <= high, high > last else { return fails("a gap up to \(high), and it has \(last)") }
+    gaps.append(low...high)
+    let other = incarnation ?? stream.flatMap { queue.incarnation(of: $0) }
+    guard let other else { return }
+    let isKept = other.records.prefix(Int(low) - 1).contains { $0.state == .committed }
+    if isKept && !other.records.prefix(Int(high)).contains(where: { $0.isRemoved }) {
+      fails("was told of a gap, and nothing was ever removed")
+    }
+    judgeJump(to: high + 1, of: other)
+    last = high
+  }
+
+  // MARK: Ephemerals
+
+  private func receiveEphemeral(_ number: Int, _ block: String) {
+    let ephemeral = world.ephemerals[number]
+    expect(block, "event: turbo-stream\ndata: e\(number)")
+    if !seenEphemerals.insert(number).inserted { fails("e\(number) comes twice") }
+    guard let step = ephemeral.step, ephemeral.queue === queue, ephemeral.isFor(id) else {
+      return fails("e\(number) is not for it")
+    }
+    if (openedStep ?? .max) > step && openedMs > ephemeral.lastMs { fails("e\(number) was before it came") }
+  }
+
+  // MARK: The end
+
+  /// What it has not been given though everything has come to rest; nil: nothing.
+  func missing() -> String? {
+    guard isOpen else { return nil }
+    guard openedStep != nil else { return "was not opened" }
+    guard let current = queue.current else { return nil }
+    if connection.pointee.phase != .live { return "is not live" }
+    if awaitsReset { return "was not told that the ids begin anew" }
+    if let incarnation, incarnation !== current, last > 0, !mayBeForeign(current) {
+      return "is of an earlier incarnation"
+    }
+    for record in current.records where isDue(record) {
+      return "lacks m\(record.serial), id \(record.id)"
+    }
+    return missingEphemeral()
+  }
+
+  /// It came with a cursor that fits the new stream as well, and had got nothing by then.
+  private func mayBeForeign(_ current: Incarnation) -> Bool {
+    guard let came, cursor?.text == came.text, !isAnew else { return false }
+    return came.id <= current.lastID && !came.text.contains("-")
+  }
+
+  private func isDue(_ record: MessageRecord) -> Bool {
+    guard record.isThere, record.isFor(id), !seen.contains(record.serial) else { return false }
+    if let step = passed[record.serial] { return isOwedLate(record, passedAt: step) }
+    if let start { return record.id > start }
+    return record.commitNumber > dueAfterCommit ?? .max
+  }
+
+  /// Those who were live all the time get what comes late.
+  private func isOwedLate(_ record: MessageRecord, passedAt step: Int) -> Bool {
+    guard let liveSince, let openedStep else { return false }
+    return liveSince < step && openedStep < liveSince && !hasStalled
+      && record.committedMs - record.lockedMs >= world.holeWaitMs
+      && world.writer.statistics.forgottenHoles == 0
+  }
+
+  private func missingEphemeral() -> String? {
+    // Whoever is moved out of a small log reads on from the store, where there are none.
+    if hasStalled || world.limits.logBytes < 8_192 { return nil }
+    for ephemeral in world.ephemerals where ephemeral.isOwed(to: id) {
+      if !seenEphemerals.contains(ephemeral.number) { return "lacks e\(ephemeral.number)" }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,35 @@
+@testable import Millstream
+
+/// A broadcast that is never stored.
+final class Ephemeral {
+  let number: Int
+  let queue: SimulatedQueue
+  let visibleTo: String?
+  /// The step in which the streamer heard of it.
+  var step: Int?
+  /// Until when it may have waited for what was stored before it.
+  var lastMs: Int64 = 0
+  /// Those who were live and took everything at that moment.
+  var owed: Set<ConnectionID> = []
+
+  init(number: Int, queue: SimulatedQueue, visibleTo: String?) {
+    self.number = number
+    self.queue = queue
+    self.visibleTo = visibleTo
+  }
+
+  func isFor(_ connection: ConnectionID) -> Bool {
+    visibleTo.map { SimulatedQueue.carries($0, connection) } ?? true
+  }
+
+  func isOwed(to connection: ConnectionID) -> Bool {
+    owed.contains(connection) && isFor(connection)
+  }
+
+  var payload: String {
+    let label = visibleTo.map { #""\#($0)""# } ?? "null"
+    return queue.store == .pgmq
+      ? #"{"html":"e\#(number)","visible_to":\#(label)}"#
+      : #"{"s":"\#(queue.name)","d":"e\#(number)","v":\#(label)}"#
+  }
+}

@@ -1,0 +1,100 @@
+@testable import Millstream
+
+/// What holds after every step, and what is left at the end.
+extension World {
+  func check() {
+    for queue in postgres.queues { notices(queue) }
+    checkClients()
+    checkStreams()
+    if reads.openCount > 4 * dispatcher.registry.streams.count + 12 {
+      fails("\(reads.openCount) queries are open")
+    }
+  }
+
+  private func checkClients() {
+    for client in clients where client.isOpen {
+      client.read()
+      watch(client)
+    }
+    // What was sent up to its end counts too.
+    for client in clients where !client.isOpen {
+      client.read()
+      gone.append((client.queue, client.cursor))
+    }
+    clients.removeAll { !$0.isOpen }
+    if gone.count > 8 { gone.removeFirst() }
+  }
+
+  private func watch(_ client: SimulatedClient) {
+    let connection = client.connection.pointee
+    if let backlog = writer.backlog(of: client.connection) { note(backlog) }
+    if connection.phase == .closing { return }
+    if !connection.isBlocked { client.socket.movedMs = postgres.nowMs }
+    guard connection.phase == .live, let stream = client.stream else {
+      client.liveSince = nil
+      return
+    }
+    client.liveSince = client.liveSince ?? steps
+    client.dueAfterCommit = client.dueAfterCommit ?? postgres.commitCount
+    if connection.position < stream.log.start || connection.position > stream.log.end {
+      fails("client \(client.id) stands at \(connection.position), outside of the log")
+    }
+    if stream.live.members[Int(connection.memberIndex)] != client.connection {
+      fails("client \(client.id) is not where its index says")
+    }
+  }
+
+  private func note(_ backlog: Backlog) {
+    if backlog.ownBytes.count > Backlog.maximumOwnBytes { fails("a backlog has no bound") }
+    if backlogs.last?.object === backlog || backlogs.contains(where: { $0.object === backlog }) {
+      return
+    }
+    backlogs.removeAll { $0.object == nil }
+    backlogs.append(WeakReference(object: backlog))
+  }
+
+  private func checkStreams() {
+    for stream in dispatcher.registry.streams {
+      excuseEphemerals(of: stream)
+      let bound = 2 * limits.logBytes + 2 * StreamLog.largestChunk
+      if stream.log.byteCount > bound { fails("a log has \(stream.log.byteCount) bytes") }
+      if stream.late?.ranges.count ?? 0 > LateHoles.maximumRanges { fails("too many late ranges") }
+      if stream.requestedPages.count > 2 * clients.count + 2 { fails("too many pages") }
+      if stream.order.givenUp.count > 64 { fails("too many given up") }
+    }
+    if dispatcher.reminded.count > streams.count { fails("too many reminders") }
+  }
+
+  /// What was in a log when the stream began anew, and was not stored, is lost with it.
+  private func excuseEphemerals(of stream: Stream) {
+    guard let queue = postgres.queue(stream.store, stream.storageName),
+      queue.seenIdentity != stream.identity
+    else { return }
+    queue.seenIdentity = stream.identity
+    for ephemeral in ephemerals where ephemeral.queue === queue { ephemeral.owed = [] }
+  }
+
+  /// Everybody leaves, and nothing is left of anything.
+  func end() {
+    isEnding = true
+    for client in clients { writer.close(client.connection, .requested) }
+    // With a log of a kilobyte, what nobody reads any more comes in reads of one or two messages.
+    for _ in 0..<400 where violation == nil {
+      calm(ticks: 6)
+      streams.removeAll { $0.object == nil }
+      if isEmpty { break }
+    }
+    check()
+    if writer.table.count != 0 { fails("\(writer.table.count) slots are in use") }
+    if !dispatcher.registry.streams.isEmpty { fails("streams are left") }
+    if streams.contains(where: { $0.object != nil }) { fails("something holds a stream") }
+    if backlogs.contains(where: { $0.object != nil }) { fails("something holds a backlog") }
+    if listens.channels != [NativeSchema.channel] { fails("listens to \(listens.channels)") }
+    if dispatcher.turns.hasMore || dispatcher.fanOut.hasMore { fails("something is queued") }
+  }
+
+  private var isEmpty: Bool {
+    streams.isEmpty && dispatcher.registry.streams.isEmpty && dispatcher.reminded.isEmpty && listens.openCount == 0
+      && reads.openCount == 0 && listens.channels == [NativeSchema.channel]
+  }
+}

@@ -1,0 +1,49 @@
+import Foundation
+import Testing
+
+@testable import Millstream
+
+/// Seeds, thousands of them: each is a story that no invariant may break in.
+///
+/// A seed that fails is printed; `MILLSTREAM_SEED=N swift test --filter SimulationTests` tells its
+/// story. `make simulate` runs new ones for as long as it is told.
+@Suite struct SimulationTests {
+  private static let environment = ProcessInfo.processInfo.environment
+  private static let isAsked =
+    environment["MILLSTREAM_SEED"] != nil || environment["MILLSTREAM_SECONDS"] != nil
+  private static let seedsInPart: UInt64 = 100
+  private static let parts = UInt64(environment["MILLSTREAM_SEEDS"] ?? "").map { $0 / seedsInPart }
+
+  @Test(.enabled(if: !isAsked), arguments: 0..<(parts ?? 20))
+  func nothingBreaks(part: UInt64) throws {
+    let first = part * SimulationTests.seedsInPart + 1
+    for seed in first..<(first + SimulationTests.seedsInPart) where !Simulation.mayStop {
+      if let violation = try Simulation.run(seed: seed).violation { Issue.record("\(violation)") }
+    }
+  }
+
+  @Test(.enabled(if: environment["MILLSTREAM_SEED"] != nil)) func oneSeedIsTold() throws {
+    let seed = UInt64(SimulationTests.environment["MILLSTREAM_SEED"] ?? "") ?? 0
+    let outcome = try Simulation.run(seed: seed, isTraced: true)
+    #expect(outcome.violation == nil)
+  }
+
+  @Test(.enabled(if: environment["MILLSTREAM_SECONDS"] != nil)) func asLongAsItIsTold() throws {
+    let seconds = Double(SimulationTests.environment["MILLSTREAM_SECONDS"] ?? "") ?? 60
+    let end = Date(timeIntervalSinceNow: seconds)
+    var seed = UInt64.random(in: 1...UInt64.max / 2)
+    var totals = (seeds: 0, steps: 0, messages: 0, failures: 0)
+    while Date() < end && totals.failures < 5 {
+      let outcome = try Simulation.run(seed: seed)
+      totals.seeds += 1
+      totals.steps += outcome.steps
+      totals.messages += outcome.messageCount
+      if let violation = outcome.violation {
+        totals.failures += 1
+        Issue.record("\(violation)")
+      }
+      seed += 1
+    }
+    print("simulated: \(totals.seeds) seeds, \(totals.steps) steps, \(totals.messages) messages")
+  }
+}

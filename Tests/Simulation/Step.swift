@@ -1,0 +1,292 @@
+@testable import Millstream
+
+/// What can happen next.
+enum Step: CaseIterable {
+  case publish, burst, begin, work, savepoint, prepare, commit, rollBack, release
+  case remove, retain, purge, drop, create, rewind
+  case sendEphemeral, deliver, lose, double
+  case execute, answer, refuse, breakReads, breakListens, reconnectReads, reconnectListens
+  case connect, comeBack, stall, drain, hangUp, serve
+  case pass, calm, turn
+
+  private var weight: Int {
+    switch self {
+    case .publish, .execute, .answer: 12
+    case .deliver, .work, .pass: 8
+    case .connect, .commit, .serve, .reconnectReads, .reconnectListens: 6
+    case .begin, .drain, .turn, .release: 5
+    case .stall, .comeBack, .sendEphemeral, .rollBack, .calm, .create: 3
+    case .burst, .hangUp, .breakReads: 2
+    case .savepoint, .prepare, .remove, .retain, .purge, .drop, .rewind, .lose, .double, .refuse,
+      .breakListens: 1
+    }
+  }
+
+  /// What nothing would go on without.
+  private var isNeeded: Bool {
+    switch self {
+    case .execute, .answer, .deliver, .connect, .serve, .reconnectReads, .reconnectListens, .drain,
+      .turn, .commit, .release, .create, .pass, .publish:
+      true
+    default: false
+    }
+  }
+
+  /// Each world has its own habits: some things never happen in it, and some often.
+  static func chosen(_ random: inout SeededGenerator) -> [(weight: Int, step: Step)] {
+    allCases.map { step in
+      let factor = random.pick(step.isNeeded ? [1, 2, 4] : [0, 0, 1, 2, 6])!
+      return (step.weight * factor, step)
+    }
+  }
+}
+
+extension World {
+  func take(_ step: Step) {
+    switch step {
+    case .publish, .burst, .begin, .work, .savepoint, .prepare, .commit, .rollBack, .release:
+      takeTransaction(step)
+    case .remove, .retain, .purge, .drop, .create, .rewind: takeTable(step)
+    case .sendEphemeral, .deliver, .lose, .double: takeNotification(step)
+    case .execute, .answer, .refuse, .breakReads, .breakListens, .reconnectReads,
+      .reconnectListens:
+      takeSession(step)
+    case .connect, .comeBack, .stall, .drain, .hangUp, .serve: takeClient(step)
+    case .pass: passTime()
+    case .calm: calm(ticks: random.number(1..<12))
+    case .turn: while dispatcher.runSlice() && random.next() % 4 > 0 {}
+    }
+  }
+
+  /// Some time goes by; what is not answered for too long breaks the session.
+  private func passTime() {
+    let ticks = random.number(1..<8)
+    trace("\(ticks * 50) ms pass")
+    for _ in 0..<ticks {
+      tick()
+      if random.once(in: 2) { turn() }
+    }
+    if let oldest = reads.oldestMs, postgres.nowMs - oldest > 1_500 { takeSession(.breakReads) }
+    if let oldest = listens.oldestMs, postgres.nowMs - oldest > 1_500 { takeSession(.breakListens) }
+  }
+
+  // MARK: Postgres
+
+  private var publishable: [SimulatedQueue] {
+    postgres.queues.filter { ($0.store == .native || $0.current != nil) && !$0.isRewound }
+  }
+
+  private var open: [SimulatedTransaction] { postgres.transactions.filter { !$0.isVisible } }
+
+  private func takeTransaction(_ step: Step) {
+    switch step {
+    case .publish: publishAtOnce(random.number(1..<4))
+    case .burst: publishAtOnce(random.once(in: 12) ? 520 : random.number(20..<80))
+    case .begin: if open.count < 5 { _ = postgres.begin() }
+    case .work: work()
+    case .savepoint:
+      if let transaction = random.pick(open) {
+        let count = transaction.records.count
+        postgres.rollBack(transaction, toSavepoint: random.number(0..<(count + 1)))
+      }
+    case .prepare: if let transaction = random.pick(open) { postgres.prepare(transaction) }
+    case .commit:
+      if let transaction = random.pick(open) { commit(transaction) }
+    case .rollBack:
+      if let transaction = random.pick(open) {
+        trace("rolls back \(transaction.name)")
+        postgres.rollBack(transaction)
+      }
+    default: releaseVisible()
+    }
+  }
+
+  private func releaseVisible() {
+    for transaction in postgres.transactions where transaction.isVisible {
+      postgres.release(transaction)
+    }
+  }
+
+  private func publishAtOnce(_ count: Int) {
+    guard let queue = random.pick(publishable) else { return }
+    let transaction = postgres.begin()
+    let bytes = random.number(0..<(random.once(in: 5) ? 1_500 : 100))
+    for _ in 0..<count { publish(to: queue, bytes: count > 100 ? 10 : bytes, in: transaction) }
+    commit(transaction)
+    if !random.once(in: 4) { postgres.release(transaction) }
+  }
+
+  private func publish(to queue: SimulatedQueue, bytes: Int, in transaction: SimulatedTransaction) {
+    let record = postgres.publish(to: queue, bytes: bytes, in: transaction)
+    if random.once(in: 10) { record.visibleTo = random.pick(["even", "odd"]) }
+    if random.once(in: 12) { record.exclude = random.pick(clients)?.id }
+  }
+
+  private func work() {
+    guard let transaction = random.pick(open), !transaction.name.hasPrefix("-1/"),
+      let queue = random.pick(publishable)
+    else { return }
+    if random.once(in: 4) {
+      trace("\(transaction.name) locks \(queue.name)")
+      return postgres.lock(queue, in: transaction)
+    }
+    for _ in 0..<random.number(1..<4) { publish(to: queue, bytes: 20, in: transaction) }
+    trace("\(transaction.name) has \(transaction.records.map { "m\($0.serial)=\($0.id)" })")
+  }
+
+  private func commit(_ transaction: SimulatedTransaction) {
+    let committed = postgres.commit(transaction)
+    trace(
+      "commits \(transaction.name): "
+        + committed.prefix(9).map { "\($0.queue.name):m\($0.serial)=\($0.id)" }.joined(separator: " "))
+    for record in committed {
+      if let early = record.passedEarly {
+        fails("m\(record.serial), id \(record.id), was passed before its time by \(early)")
+      }
+    }
+  }
+
+  func finish(_ transaction: SimulatedTransaction) {
+    if transaction.isVisible { return postgres.release(transaction) }
+    if random.once(in: 3) { return postgres.rollBack(transaction) }
+    commit(transaction)
+    postgres.release(transaction)
+  }
+
+  private func takeTable(_ step: Step) {
+    guard let queue = random.pick(postgres.queues) else { return }
+    if step == .create, queue.store == .pgmq, queue.current == nil {
+      trace("creates \(queue.name)")
+      return postgres.create(queue)
+    }
+    guard let current = queue.current else { return }
+    switch step {
+    case .remove:
+      if let record = random.pick(current.visible(after: 0, limit: 20)) {
+        trace("removes m\(record.serial)=\(record.id)")
+        postgres.remove([record], mustBeTold: false)
+      }
+    case .retain: retain(current)
+    case .purge: postgres.remove(current.visible(after: 0, limit: .max), mustBeTold: false)
+    default:
+      guard !postgres.isLocked(queue), !queue.hidesSequence, !queue.isRewound else { return }
+      if step == .drop { drop(queue) } else if step == .rewind { rewind(queue) }
+    }
+  }
+
+  /// Removes what everybody has had the time to read, unless the session was away.
+  private func retain(_ incarnation: Incarnation) {
+    let visible = incarnation.visible(after: 0, limit: .max)
+    let old = visible.prefix { postgres.nowMs - $0.committedMs > 4_000 }
+    let gone = old.prefix(random.number(0..<(old.count + 1)))
+    trace("retains all but \(gone.map { "m\($0.serial)=\($0.id)" })")
+    postgres.remove(Array(gone), mustBeTold: true)
+  }
+
+  private func drop(_ queue: SimulatedQueue) {
+    trace("drops \(queue.name)")
+    postgres.drop(queue)
+  }
+
+  /// Where the ids that it had are passed before anybody looks, nobody can know that they are others.
+  private func rewind(_ queue: SimulatedQueue) {
+    guard queue.store == .pgmq, postgres.nowMs - queue.rewoundMs > 3_000,
+      reads.openCount == 0
+    else { return }
+    queue.rewoundMs = postgres.nowMs
+    trace("rewinds \(queue.name)")
+    postgres.rewind(queue)
+    queue.isRewound = true
+    notices(queue)
+  }
+
+  /// Whether the streamer has found out, or has nothing that it could be wrong about.
+  func notices(_ queue: SimulatedQueue) {
+    guard queue.isRewound else { return }
+    let name = Array(queue.name.utf8)
+    let stream = name.withUnsafeBytes { dispatcher.registry.stream(queue.store, $0) }
+    if let stream, !stream.reader.isKnown || stream.log.tip > 0 { return }
+    queue.isRewound = false
+  }
+
+  // MARK: Notifications
+
+  private func takeNotification(_ step: Step) {
+    switch step {
+    case .sendEphemeral: sendEphemeral()
+    case .deliver: deliverNotifications(random.number(1..<6))
+    case .lose:
+      trace("loses a notification")
+      if !postgres.notifications.isEmpty { postgres.notifications.removeFirst() }
+    default:
+      if let first = postgres.notifications.first, !isEphemeral(first) {
+        postgres.notifications.insert(first, at: 0)
+      }
+    }
+  }
+
+  private func isEphemeral(_ notification: SimulatedPostgres.Notification) -> Bool {
+    ephemeral(notification) != nil
+  }
+
+  private func ephemeral(_ notification: SimulatedPostgres.Notification) -> Ephemeral? {
+    ephemerals.first { $0.step == nil && $0.payload == notification.payload }
+  }
+
+  private func sendEphemeral() {
+    guard let queue = random.pick(postgres.queues) else { return }
+    let label = random.once(in: 4) ? random.pick(["even", "odd"]) : nil
+    let ephemeral = Ephemeral(number: ephemerals.count, queue: queue, visibleTo: label)
+    ephemerals.append(ephemeral)
+    guard postgres.isListened(queue.channel) else { return }
+    postgres.notifications.append(
+      SimulatedPostgres.Notification(channel: queue.channel, payload: ephemeral.payload))
+  }
+
+  func deliverNotifications(_ count: Int) {
+    for _ in 0..<min(count, postgres.notifications.count) {
+      guard listens.isReady else { return }
+      let notification = postgres.notifications.removeFirst()
+      trace("notifies \(notification.payload.prefix(60))")
+      let ephemeral = ephemeral(notification)
+      if let ephemeral {
+        ephemeral.step = steps
+        // The reminder comes with a tick, and what is crowded waits for its turn.
+        ephemeral.lastMs = postgres.nowMs + Dispatcher.longestEphemeralWaitMs + 100
+      }
+      let dropped = writer.statistics.droppedEphemerals
+      notification.channel.utf8.withContiguousStorageIfAvailable { channel in
+        Array(notification.payload.utf8).withUnsafeBytes {
+          listens.events.notified(UnsafeRawBufferPointer(channel), $0)
+        }
+      }
+      guard let ephemeral, writer.statistics.droppedEphemerals == dropped else { continue }
+      for client in clients where client.queue === ephemeral.queue && client.isReceptive {
+        ephemeral.owed.insert(client.id)
+      }
+    }
+  }
+
+  // MARK: Sessions
+
+  private func takeSession(_ step: Step) {
+    let session = random.once(in: 4) ? listens : reads
+    switch step {
+    case .execute: for _ in 0..<random.number(1..<4) { session.execute() }
+    case .answer: for _ in 0..<random.number(1..<4) { session.answer() }
+    case .refuse:
+      guard postgres.nowMs - refusedMs > 3_000, reads.hasUnexecuted else { return }
+      trace("refuses a query")
+      refusedMs = postgres.nowMs
+      reads.execute(refusal: "55P03")
+    case .breakReads:
+      trace("the reading session breaks")
+      reads.breakOff()
+    case .breakListens:
+      trace("the listening session breaks")
+      listens.breakOff()
+    case .reconnectReads: reads.connect()
+    default: listens.connect()
+    }
+  }
+}

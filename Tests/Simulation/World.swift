@@ -1,0 +1,220 @@
+import Logging
+
+@testable import Millstream
+
+/// Everything at once, in an order that a seed chooses: the real dispatcher, stores, logs, writer and
+/// heartbeat on simulated time, sockets and Postgres.
+final class World {
+  let seed: UInt64
+  var random: SeededGenerator
+  let postgres = SimulatedPostgres()
+  let reads: SimulatedSession
+  let listens: SimulatedSession
+  let loop: EventLoop
+  let writer: Writer
+  let dispatcher: Dispatcher
+  let heartbeat: Heartbeat
+  let stores: [MessageStore]
+  let configuration: Configuration
+  let limits: Dispatcher.Limits
+
+  var clients: [SimulatedClient] = []
+  /// What those have who left, or were cut off.
+  var gone: [(queue: SimulatedQueue, cursor: SimulatedClient.Cursor?)] = []
+  var ephemerals: [Ephemeral] = []
+  /// The streams and backlogs that there were: at the end nothing may be left of them.
+  var streams: [WeakReference] = []
+  var backlogs: [WeakReference] = []
+  var refusedMs: Int64 = 0
+  /// Everybody is asked to leave.
+  var isEnding = false
+  private(set) var steps = 0
+  private(set) var violation: String?
+  let isTraced: Bool
+  private(set) var steplist: [(weight: Int, step: Step)] = []
+  let firstDescriptor: Int32
+
+  struct WeakReference {
+    weak var object: AnyObject?
+  }
+
+  var holeWaitMs: Int64 { limits.holeWaitMs }
+
+  /// `place`: which of the worlds that run at the same time it is.
+  init(seed: UInt64, place: Int, isTraced: Bool = false) throws {
+    self.seed = seed
+    self.isTraced = isTraced
+    firstDescriptor = Int32(place) * SocketTable.worldDescriptors
+    random = SeededGenerator(seed: seed)
+    (configuration, limits) = World.settings(&random)
+    var logger = Logger(label: "simulation")
+    logger.logLevel = .critical
+    loop = try EventLoop()
+    let clock = Clock(
+      monotonicMs: { [postgres] in postgres.nowMs },
+      unixSeconds: { [postgres] in postgres.nowMs / 1000 })
+    writer = Writer(loop: loop, clock: clock, calls: SocketTable.calls)
+    writer.patience = Patience(deadlineMs: configuration.writeDeadlineMs)
+    reads = SimulatedSession(name: "read", loop: loop, postgres: postgres, logger: logger)
+    listens = SimulatedSession(name: "listen", loop: loop, postgres: postgres, logger: logger)
+    stores = [PGMQStore(reads: reads), NativeStore(reads: reads)]
+    dispatcher = Dispatcher(
+      writer: writer, listener: Listener(session: listens), stores: stores, limits: limits,
+      logger: logger)
+    heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
+    connectParts()
+    makeQueues()
+    steplist = Step.chosen(&random)
+  }
+
+  private static func settings(
+    _ random: inout SeededGenerator
+  ) -> (Configuration, Dispatcher.Limits) {
+    var configuration = Configuration()
+    configuration.heartbeatMs = 1_000
+    configuration.writeDeadlineMs = 3_000
+    configuration.idleTimeoutMs = random.once(in: 4) ? 6_000 : 0
+    var limits = Dispatcher.Limits()
+    limits.logBytes = random.pick([1_024, 2_048, 8_192, 65_536])!
+    limits.safetyPollMs = 800
+    limits.holeWaitMs = 400
+    limits.lingerMs = 600
+    limits.turnsInSlice = random.pick([1, 2, 128])!
+    limits.questionsBeforePages = random.pick([1, 8])!
+    limits.lingeringStreams = random.pick([1, 100])!
+    return (configuration, limits)
+  }
+
+  /// As `Instance` does it.
+  private func connectParts() {
+    reads.events.ready = { [unowned self] in
+      for store in stores { store.sessionReady() }
+      dispatcher.readsReady()
+    }
+    reads.events.lost = { [unowned self] in dispatcher.sessionLost() }
+    heartbeat.openingIsOverdue = { [unowned self] in dispatcher.openingIsOverdue($0) }
+    dispatcher.listener.lost = { [unowned self] in
+      postgres.notifications = []
+      dispatcher.sessionLost()
+    }
+    dispatcher.listener.listening = { [unowned self] in dispatcher.listening(on: $0) }
+    dispatcher.listener.notified = { [unowned self] in
+      dispatcher.notified(channel: $0, payload: $1)
+    }
+    reads.answered = { [unowned self] query, answer in
+      trace("\(type(of: query)) \(query.parameters) is answered: \(answer.summary)")
+    }
+    dispatcher.listener.add(NativeSchema.channel)
+    writer.audience = { SimulatedQueue.carries($0, $1) }
+    postgres.isListened = { [unowned self] in listens.isReady && listens.channels.contains($0) }
+  }
+
+  private func makeQueues() {
+    for number in 0..<random.number(1..<4) {
+      let isNative = random.once(in: 3)
+      let queue = SimulatedQueue(store: isNative ? .native : .pgmq, name: "q\(number)")
+      queue.throttleMs = random.pick([0, 0, 0, 250, nil])!
+      queue.hidesSequence = !isNative && random.once(in: 12)
+      postgres.add(queue)
+      if !isNative && !random.once(in: 3) { postgres.create(queue) }
+    }
+  }
+
+  func fails(_ reason: String) {
+    if violation == nil {
+      violation = "seed \(seed), step \(steps): \(reason)"
+      trace("VIOLATION \(reason)")
+    }
+  }
+
+  func trace(_ text: @autoclosure () -> String) {
+    if isTraced { print("\(steps) @\(postgres.nowMs - 1_000_000): \(text())") }
+  }
+
+  // MARK: Running
+
+  /// One step of the story, whatever it is, and what has to hold after it.
+  func step() {
+    steps += 1
+    var rest = random.number(0..<steplist.reduce(0) { $0 + $1.weight })
+    for entry in steplist {
+      rest -= entry.weight
+      guard rest < 0 else { continue }
+      take(entry.step)
+      break
+    }
+    if !random.once(in: 3) { turn() }
+    check()
+  }
+
+  /// One iteration of the loop comes to its end.
+  func turn() {
+    _ = dispatcher.runSlice()
+  }
+
+  func run(steps count: Int) {
+    if !random.once(in: 4) { reconnect() }
+    for _ in 0..<count where violation == nil { step() }
+    if violation == nil { comeToRest() }
+    if violation == nil { end() }
+  }
+
+  func reconnect() {
+    listens.connect()
+    reads.connect()
+  }
+
+  /// The faults are over: within a bounded time everybody has everything.
+  private func comeToRest() {
+    trace("no more faults")
+    for transaction in postgres.transactions { finish(transaction) }
+    for client in clients {
+      client.socket.room = nil
+      client.socket.isRagged = false
+    }
+    var missing: String? = "nothing was asked"
+    for round in 0..<200 where missing != nil && violation == nil {
+      steps += 1
+      reconnect()
+      calm(ticks: 2)
+      check()
+      if round % 5 == 4 { missing = firstMissing() }
+    }
+    if let missing { fails(missing) }
+    for _ in 0..<10 where violation == nil {
+      calm(ticks: 2)
+      check()
+    }
+    if let missing = firstMissing() { fails(missing) }
+  }
+
+  private func firstMissing() -> String? {
+    for client in clients {
+      if let missing = client.missing() { return "client \(client.id) \(missing)" }
+    }
+    return nil
+  }
+
+  /// A hundred milliseconds without a fault: whatever is asked is answered.
+  func calm(ticks: Int) {
+    for _ in 0..<ticks {
+      tick()
+      for _ in 0..<4 {
+        deliverNotifications(.max)
+        while reads.hasUnexecuted { reads.execute() }
+        while listens.hasUnexecuted { listens.execute() }
+        while reads.hasAnswers { reads.answer() }
+        while listens.hasAnswers { listens.answer() }
+        serveSockets()
+        for _ in 0..<8 where dispatcher.runSlice() {}
+        if reads.openCount + listens.openCount + postgres.notifications.count == 0 { break }
+      }
+    }
+  }
+
+  func tick() {
+    postgres.nowMs += Heartbeat.tickMs
+    dispatcher.tick(intervalMs: Heartbeat.tickMs)
+    heartbeat.tick()
+  }
+}
