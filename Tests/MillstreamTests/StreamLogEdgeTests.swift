@@ -78,7 +78,7 @@ import Testing
       #expect(chunk.start + UInt64(chunk.frameEnd(index)) == frame.end)
       #expect(log.chunk(at: frame.end - 1) === chunk)
       #expect(chunk.index(at: Int(frame.end - 1 - chunk.start)) == index)
-      #expect(chunk.entries[index].isEphemeral == (frame.id == nil))
+      #expect((chunk.entries[index].kind == .ephemeral) == (frame.id == nil))
     }
     #expect(log.idBefore(log.end) == log.tip)
   }

@@ -74,7 +74,7 @@ import Testing
     var log = StreamLog(tip: 4, epoch: nil)
     withMessage(id: nil, "x") { log.append($0) }
     #expect(log.tip == 4)
-    #expect(log.chunks[0].entries[0].isEphemeral)
+    #expect(log.chunks[0].entries[0].kind == .ephemeral)
     #expect(log.position(afterID: 4) == log.end)
   }
 

@@ -54,6 +54,7 @@ extension World {
   }
 
   private func checkStreams() {
+    excuseDroppedEphemerals()
     for stream in dispatcher.registry.streams {
       excuseEphemerals(of: stream)
       let bound = 2 * limits.logBytes + 2 * StreamLog.largestChunk
@@ -63,6 +64,13 @@ extension World {
       if stream.order.givenUp.count > 64 { fails("too many given up") }
     }
     if dispatcher.reminded.count > streams.count { fails("too many reminders") }
+  }
+
+  /// One that waited for what was stored before it may find no room when its time comes.
+  private func excuseDroppedEphemerals() {
+    guard writer.statistics.droppedEphemerals > droppedEphemerals else { return }
+    droppedEphemerals = writer.statistics.droppedEphemerals
+    for ephemeral in ephemerals where ephemeral.lastMs >= postgres.nowMs { ephemeral.owed = [] }
   }
 
   /// What was in a log when the stream began anew, and was not stored, is lost with it.
@@ -94,7 +102,8 @@ extension World {
   }
 
   private var isEmpty: Bool {
-    streams.isEmpty && dispatcher.registry.streams.isEmpty && dispatcher.reminded.isEmpty && listens.openCount == 0
+    streams.isEmpty && dispatcher.registry.streams.isEmpty && dispatcher.reminded.isEmpty
+      && listens.openCount == 0
       && reads.openCount == 0 && listens.channels == [NativeSchema.channel]
   }
 }

@@ -28,6 +28,8 @@ final class World {
   var refusedMs: Int64 = 0
   /// Everybody is asked to leave.
   var isEnding = false
+  /// How many ephemeral broadcasts had been dropped when that was looked at last.
+  var droppedEphemerals: UInt64 = 0
   private(set) var steps = 0
   private(set) var violation: String?
   let isTraced: Bool
@@ -80,7 +82,7 @@ final class World {
     limits.holeWaitMs = 400
     limits.lingerMs = 600
     limits.turnsInSlice = random.pick([1, 2, 128])!
-    limits.questionsBeforePages = random.pick([1, 8])!
+    limits.openPages = random.pick([1, 4])!
     limits.lingeringStreams = random.pick([1, 100])!
     return (configuration, limits)
   }

@@ -22,8 +22,11 @@ final class Backlog {
   var pageOffset = 0
   /// Whoever has had the page has everything up to this id.
   var pageThrough: Int64 = 0
-  /// The end of the log when it joined it: ephemeral frames before that are not for it.
+  /// The end of the log when it joined it: up to there frames may have to be held back from it.
   var joinedAt: UInt64 = 0
+  /// The end of the log when it was opened, or left the log: ephemeral frames from there on are for it,
+  /// if they are still there when it joins.
+  var ephemeralsFrom: UInt64 = 0
   /// What the client is called by, until its opening was sent.
   var opening: Opening?
 
@@ -43,6 +46,13 @@ final class Backlog {
 
   init(cursor: Int64 = 0) {
     self.cursor = cursor
+  }
+
+  /// Whether it has gone past this id, or will with the page that it reads, and does not come by it.
+  func isPast(_ id: Int64) -> Bool {
+    if cursor >= id { return cursor != Backlog.fromNowOn }
+    guard let page, pageThrough >= id else { return false }
+    return page.firstID(after: id - 1) != id
   }
 
   var hasOwnBytes: Bool { ownOffset < ownBytes.count }

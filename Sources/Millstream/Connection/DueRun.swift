@@ -32,8 +32,10 @@ extension Writer {
     let entry = chunk.entries[index]
     if let backlog, connection.pointee.phase == .live {
       let position = chunk.start + UInt64(entry.offset)
-      if entry.isEphemeral ? position < backlog.joinedAt : entry.id <= backlog.cursor {
-        return false
+      switch entry.kind {
+      case .stored: if entry.id <= backlog.cursor { return false }
+      case .ephemeral: if position < backlog.ephemeralsFrom { return false }
+      case .late: if position < backlog.joinedAt { return false }
       }
     }
     guard entry.audience >= 0 else { return true }

@@ -37,9 +37,9 @@ extension Dispatcher: StoreReceiver {
   /// However far the ids have come until it is their turn, these cursors are of another stream.
   private func noteForeignCursors(of stream: Stream) {
     for connection in stream.waiting.members {
-      guard let backlog = writer.backlog(of: connection), backlog.questionedAtLook != nil else {
-        continue
-      }
+      guard let backlog = writer.backlog(of: connection), let askedAt = backlog.questionedAtLook,
+        stream.looksAnswered > askedAt
+      else { continue }
       backlog.isFromElsewhere = isFromElsewhere(backlog, stream)
     }
   }
@@ -53,6 +53,9 @@ extension Dispatcher: StoreReceiver {
 
   /// The stream is seen for the first time, or is another than before.
   private func begin(_ stream: Stream, _ finding: Finding) {
+    for connection in stream.waiting.members {
+      writer.backlog(of: connection)?.ephemeralsFrom = 0
+    }
     if stream.identity == 0 && !stream.reader.isKnown {
       stream.log = StreamLog(tip: finding.tip, epoch: finding.epoch)
       keepOrder(of: stream, from: finding.tip, finding)

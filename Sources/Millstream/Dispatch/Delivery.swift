@@ -44,8 +44,8 @@ extension Dispatcher {
     for message in waiting { appendEphemeral(message, to: stream) }
   }
 
-  func append(_ message: Message, to stream: Stream) {
-    stream.log.append(message)
+  func append(_ message: Message, to stream: Stream, isLate: Bool = false) {
+    stream.log.append(message, isLate: isLate)
     writer.statistics.messages += 1
     fanOut.enqueue(stream)
   }
@@ -102,6 +102,7 @@ extension Dispatcher {
     backlog.cursor = max(backlog.cursor, stream.log.idBefore(connection.pointee.position))
     backlog.hasReceived = true
     backlog.joinedAt = 0
+    backlog.ephemeralsFrom = connection.pointee.position
     stream.fallBehind(connection)
     queueTurn(connection)
   }

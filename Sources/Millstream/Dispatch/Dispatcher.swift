@@ -155,6 +155,7 @@ final class Dispatcher {
       stream.questionsLost()
       if isAnother { stream.isInDoubt = true }
       pageShelf.drop(of: stream)
+      remindOfLate(stream)
       perform(stream.reader.lookWanted(), on: stream)
     }
   }

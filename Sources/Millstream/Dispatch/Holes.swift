@@ -123,8 +123,23 @@ extension Dispatcher {
     guard stream.late?.remove(id) == true else { return true }
     writer.statistics.lateMessages += 1
     stream.log.cameLate(id)
-    append(message, to: stream)
+    append(message, to: stream, isLate: true)
+    give(message, id: id, toThoseBehindIn: stream)
     return true
+  }
+
+  /// Those who are catching up and are past its place would not come by it any more.
+  private func give(_ message: Message, id: Int64, toThoseBehindIn stream: Stream) {
+    let frame = Chunk(start: 0, capacity: Chunk.frameBytes(of: message, epoch: nil))
+    let fits = frame.append(message, afterID: id, epoch: nil)
+    precondition(fits, "the chunk was made for this frame")
+    let bytes = Array(UnsafeRawBufferPointer(start: frame.base, count: frame.count))
+    for connection in stream.waiting.members where connection.pointee.phase == .catchingUp {
+      guard let backlog = writer.backlog(of: connection), backlog.isPast(id),
+        writer.dueRun(in: frame, from: 0, to: connection).isDue
+      else { continue }
+      writer.sendOwn(bytes, to: connection)
+    }
   }
 
   func lateReadEnded(of stream: Stream, isComplete: Bool) {
@@ -145,7 +160,7 @@ extension Dispatcher {
   }
 
   /// It is asked for now and then, though nothing wakes the stream.
-  private func remindOfLate(_ stream: Stream) {
+  func remindOfLate(_ stream: Stream) {
     guard let late = stream.late else { return }
     remind(stream, afterMs: max(late.nextAskMs - writer.clock.monotonicMs, 0))
   }

@@ -60,7 +60,9 @@ extension Dispatcher {
     if backlog.page != nil { return writer.pump(connection) }
     if backlog.cursor == Backlog.fromNowOn { backlog.cursor = stream.log.tip }
     if isFromElsewhere(backlog, stream) { return questionCursor(connection, backlog, stream) }
-    if let position = stream.log.position(afterID: min(backlog.cursor, stream.log.tip)) {
+    if let next = stream.log.position(afterID: min(backlog.cursor, stream.log.tip)) {
+      // Where ephemeral frames came before that while it caught up, it begins with those.
+      let position = max(min(next, backlog.ephemeralsFrom), stream.log.start)
       backlog.joinedAt = position < stream.log.end ? stream.log.end : 0
       stream.goLive(connection, at: position)
       writer.pump(connection)
@@ -96,6 +98,7 @@ extension Dispatcher {
       since = id
     }
     connection.pointee.phase = .catchingUp
+    backlog.ephemeralsFrom = stream.log.end
     let frames = ControlFrames.opening(
       retryMs: opening.retryMs, since: since, name: opening.name, connection: connection.pointee.id)
     writer.sendOwn(opening.head + frames, to: connection)

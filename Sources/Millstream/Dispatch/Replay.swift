@@ -98,5 +98,6 @@ extension Dispatcher {
     backlog.cursor = 0
     backlog.cursorEpoch = nil
     backlog.joinedAt = 0
+    backlog.ephemeralsFrom = 0
   }
 }

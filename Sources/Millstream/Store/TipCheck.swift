@@ -38,7 +38,7 @@ extension StreamLog {
   /// Whether the log's last frame is of `message`; true where that cannot be told.
   func mayHold(_ message: Message) -> Bool {
     guard message.id == tip, let chunk = chunks.last,
-      let index = chunk.entries.lastIndex(where: { !$0.isEphemeral }),
+      let index = chunk.entries.lastIndex(where: { $0.kind == .stored }),
       chunk.entries[index].id == tip
     else { return true }
     let offset = chunk.entries[index].offset

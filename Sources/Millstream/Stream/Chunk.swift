@@ -11,8 +11,17 @@ final class Chunk {
     var offset: Int
     /// Its number in `audiences`; negative: for everyone.
     var audience: Int32
-    /// Only for those who were connected when it was appended.
-    var isEphemeral: Bool
+    var kind: Kind
+  }
+
+  /// Whom a frame is for, as far as that depends on when they came.
+  enum Kind: UInt8 {
+    /// For everyone who has not had its id.
+    case stored
+    /// For those who were connected when it came.
+    case ephemeral
+    /// For those who were in the log when it came: others find it where it belongs, in the store.
+    case late
   }
 
   /// The position of the first byte in the stream's log.
@@ -42,7 +51,9 @@ final class Chunk {
   var isForEveryone: Bool { audiences.isEmpty }
 
   /// Appends the frame of `message`; false, with nothing changed, if there is no room for it.
-  func append(_ message: Message, afterID: Int64, epoch: UInt32?) -> Bool {
+  func append(
+    _ message: Message, afterID: Int64, epoch: UInt32?, isLate: Bool = false
+  ) -> Bool {
     let byteCount = Chunk.frameBytes(of: message, epoch: epoch)
     guard byteCount <= capacity - count else { return false }
     var writer = FrameWriter(to: base + count)
@@ -50,7 +61,7 @@ final class Chunk {
     entries.append(
       Entry(
         id: message.id ?? afterID, offset: count, audience: addAudience(of: message),
-        isEphemeral: message.id == nil))
+        kind: message.id != nil ? .stored : isLate ? .late : .ephemeral))
     count += byteCount
     return true
   }
@@ -59,7 +70,7 @@ final class Chunk {
   func append(_ frame: [UInt8], throughID: Int64) -> Bool {
     guard frame.count <= capacity - count else { return false }
     frame.withUnsafeBytes { (base + count).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-    entries.append(Entry(id: throughID, offset: count, audience: -1, isEphemeral: false))
+    entries.append(Entry(id: throughID, offset: count, audience: -1, kind: .stored))
     count += frame.count
     return true
   }

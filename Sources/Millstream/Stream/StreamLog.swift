@@ -35,11 +35,11 @@ struct StreamLog {
   var start: UInt64 { chunks.first?.start ?? end }
 
   /// Appends the frame of a message whose id, if it has one, is above `tip`.
-  mutating func append(_ message: Message) {
+  mutating func append(_ message: Message, isLate: Bool = false) {
     precondition(message.id.map { $0 > tip } ?? true, "ids only grow")
-    if chunks.last?.append(message, afterID: tip, epoch: epoch) != true {
+    if chunks.last?.append(message, afterID: tip, epoch: epoch, isLate: isLate) != true {
       let chunk = makeChunk(for: Chunk.frameBytes(of: message, epoch: epoch))
-      let fits = chunk.append(message, afterID: tip, epoch: epoch)
+      let fits = chunk.append(message, afterID: tip, epoch: epoch, isLate: isLate)
       precondition(fits, "the chunk was made for this frame")
       chunks.append(chunk)
     }
