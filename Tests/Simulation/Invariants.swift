@@ -55,6 +55,7 @@ extension World {
 
   private func checkStreams() {
     excuseDroppedEphemerals()
+    excuseWhoFallsBehind()
     for stream in dispatcher.registry.streams {
       excuseEphemerals(of: stream)
       let bound = 2 * limits.logBytes + 2 * StreamLog.largestChunk
@@ -71,6 +72,14 @@ extension World {
     guard writer.statistics.droppedEphemerals > droppedEphemerals else { return }
     droppedEphemerals = writer.statistics.droppedEphemerals
     for ephemeral in ephemerals where ephemeral.lastMs >= postgres.nowMs { ephemeral.owed = [] }
+  }
+
+  /// Whoever falls behind while one waits for its turn may find it gone from the log.
+  private func excuseWhoFallsBehind() {
+    let receptive = Set(clients.filter(\.isReceptive).map(\.id))
+    for ephemeral in ephemerals where ephemeral.lastMs >= postgres.nowMs {
+      ephemeral.owed.formIntersection(receptive)
+    }
   }
 
   /// What was in a log when the stream began anew, and was not stored, is lost with it.

@@ -127,7 +127,8 @@ final class OpenHolesQuery: Query {
   }
 
   override func row(_ row: Row) {
-    if let highest = row.integer(3), row.bytes(0) == nil { finding.tip = highest }
+    // What lies above the highest that can be seen may be open, too: nothing is passed over.
+    if row.bytes(0) == nil { finding.tip = row.integer(3) ?? 0 }
     guard let low = row.integer(0), let high = row.integer(1) else { return }
     if !row.bool(2) {
       finding.tip = min(finding.tip, low - 1)
