@@ -105,7 +105,9 @@ extension SimulatedClient {
     let isElsewhere =
       came.map { $0.incarnation == nil || $0.incarnation !== queue.current } ?? false
     // Where it happened twice in one step, only the second is known.
-    if !hasChanged && !isElsewhere && anewStep != world.steps { fails("was told that the ids begin anew, and they do not") }
+    if !hasChanged && !isElsewhere && anewStep != world.steps {
+      fails("was told that the ids begin anew, and they do not")
+    }
     (start, last, incarnation) = (0, 0, nil)
     incarnationNumber = now?.number ?? 0
     awaitsReset = false
@@ -138,7 +140,9 @@ extension SimulatedClient {
     guard let step = ephemeral.step, ephemeral.queue === queue, ephemeral.isFor(id) else {
       return fails("e\(number) is not for it")
     }
-    if (openedStep ?? .max) > step && openedMs > ephemeral.lastMs { fails("e\(number) was before it came") }
+    if (openedStep ?? .max) > step && openedMs > ephemeral.lastMs {
+      fails("e\(number) was before it came")
+    }
   }
 
   // MARK: The end

@@ -94,7 +94,8 @@ extension World {
   }
 
   private var isEmpty: Bool {
-    streams.isEmpty && dispatcher.registry.streams.isEmpty && dispatcher.reminded.isEmpty && listens.openCount == 0
+    streams.isEmpty && dispatcher.registry.streams.isEmpty && dispatcher.reminded.isEmpty
+      && listens.openCount == 0
       && reads.openCount == 0 && listens.channels == [NativeSchema.channel]
   }
 }

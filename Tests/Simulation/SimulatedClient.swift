@@ -102,7 +102,8 @@ final class SimulatedClient {
 
   private func take(_ block: String) {
     blocks += 1
-    world.trace("client \(id) gets <\(block.prefix(100).split(separator: "\n").joined(separator: "|"))>")
+    world.trace(
+      "client \(id) gets <\(block.prefix(100).split(separator: "\n").joined(separator: "|"))>")
     switch blocks {
     case 1: expect(block, "retry: 2000")
     case 2:

@@ -49,7 +49,8 @@ final class SimulatedPostgres {
     guard let old = queue.current else { return }
     remove(old.visible(after: 0, limit: .max), mustBeTold: false)
     queue.current = Incarnation(
-      number: queue.incarnations.count + 1, identity: old.identity, relation: old.relation, epoch: nil)
+      number: queue.incarnations.count + 1, identity: old.identity, relation: old.relation,
+      epoch: nil)
   }
 
   func isLocked(_ queue: SimulatedQueue) -> Bool {
@@ -135,7 +136,9 @@ final class SimulatedPostgres {
   /// PREPARE TRANSACTION, which Postgres refuses where a notification is part of it.
   func prepare(_ transaction: SimulatedTransaction) {
     guard transaction.notifications.isEmpty, transaction.outbox.isEmpty else { return }
-    if !transaction.name.hasPrefix("-1/") { transaction.name = "-1/\(transaction.name.dropFirst(2))" }
+    if !transaction.name.hasPrefix("-1/") {
+      transaction.name = "-1/\(transaction.name.dropFirst(2))"
+    }
   }
 
   /// Everybody sees it, and only then are the locks let go.

@@ -18,7 +18,8 @@ enum Step: CaseIterable {
     case .stall, .comeBack, .sendEphemeral, .rollBack, .calm, .create: 3
     case .burst, .hangUp, .breakReads: 2
     case .savepoint, .prepare, .remove, .retain, .purge, .drop, .rewind, .lose, .double, .refuse,
-      .breakListens: 1
+      .breakListens:
+      1
     }
   }
 
@@ -138,7 +139,8 @@ extension World {
     let committed = postgres.commit(transaction)
     trace(
       "commits \(transaction.name): "
-        + committed.prefix(9).map { "\($0.queue.name):m\($0.serial)=\($0.id)" }.joined(separator: " "))
+        + committed.prefix(9).map { "\($0.queue.name):m\($0.serial)=\($0.id)" }.joined(
+          separator: " "))
     for record in committed {
       if let early = record.passedEarly {
         fails("m\(record.serial), id \(record.id), was passed before its time by \(early)")
