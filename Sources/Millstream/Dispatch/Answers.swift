@@ -34,7 +34,8 @@ extension Dispatcher: StoreReceiver {
     placeWaiting(of: stream)
   }
 
-  /// However far the ids have come until it is their turn, these cursors are of another stream.
+  /// However far the ids have come until it is their turn, these cursors are of another stream. A look
+  /// that was under way when they came says nothing of them.
   private func noteForeignCursors(of stream: Stream) {
     for connection in stream.waiting.members {
       guard let backlog = writer.backlog(of: connection), let askedAt = backlog.questionedAtLook,
