@@ -74,11 +74,22 @@ extension World {
     for ephemeral in ephemerals where ephemeral.lastMs >= postgres.nowMs { ephemeral.owed = [] }
   }
 
-  /// Whoever falls behind while one waits for its turn may find it gone from the log.
+  /// Whoever falls behind while one waits for its turn may find it gone from the log, as may anybody
+  /// whose turn to be sent to comes after a small log was trimmed.
   private func excuseWhoFallsBehind() {
     let receptive = Set(clients.filter(\.isReceptive).map(\.id))
     for ephemeral in ephemerals where ephemeral.lastMs >= postgres.nowMs {
       ephemeral.owed.formIntersection(receptive)
+    }
+    for stream in dispatcher.registry.streams where stream.log.floor > 0 {
+      guard let queue = postgres.queue(stream.store, stream.storageName),
+        queue.seenFloor != stream.log.floor
+      else { continue }
+      queue.seenFloor = stream.log.floor
+      for ephemeral in ephemerals
+      where ephemeral.queue === queue && ephemeral.lastMs >= postgres.nowMs - 2_000 {
+        ephemeral.owed = []
+      }
     }
   }
 

@@ -262,7 +262,10 @@ extension World {
           listens.events.notified(UnsafeRawBufferPointer(channel), $0)
         }
       }
-      guard let ephemeral, writer.statistics.droppedEphemerals == dropped else { continue }
+      // A log of a kilobyte or two is full before anybody's turn has come.
+      guard let ephemeral, limits.logBytes >= 8_192,
+        writer.statistics.droppedEphemerals == dropped
+      else { continue }
       for client in clients where client.queue === ephemeral.queue && client.isReceptive {
         ephemeral.owed.insert(client.id)
       }
