@@ -18,7 +18,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from driver import (  # noqa: E402
-    churn, counts, fairness, fanout, latency, memory, replay, replay_long, storm, table,
+    churn, counts, fairness, fanout, idle_cpu, latency, loops, many_streams, memory, publishing, replay,
+    replay_long, start, storm, table,
 )
 from driver.bench import Bench  # noqa: E402
 
@@ -34,6 +35,11 @@ SCENARIOS = {
     "fairness": fairness.fairness,
     "churn": churn.churn,
     "counts": counts.counts,
+    "idle-cpu": idle_cpu.idle_cpu,
+    "many-streams": many_streams.many_streams,
+    "publishing": publishing.publishing,
+    "start": start.start,
+    "loops": loops.loops,
 }
 WITHOUT_DATABASE = ("memory",)
 
@@ -116,6 +122,34 @@ def add_size_flags(group):
     group.add_argument("--churn-clients", type=int, default=256)
     group.add_argument("--churn-hold-ms", type=int, default=0,
                        help="churn: how long each subscription is held (0)")
+    add_more_size_flags(group)
+
+
+def add_more_size_flags(group):
+    """Those of what has to do with time and the number of streams and loops."""
+    group.add_argument("--idle-connections", type=int, default=18_000)
+    group.add_argument("--idle-seconds", type=float, default=15.0,
+                       help="idle-cpu: how long each part is; of heartbeats' length, best (15)")
+    group.add_argument("--idle-rounds", type=int, default=3)
+    group.add_argument("--idle-probe-ms", type=float, default=2.0,
+                       help="idle-cpu: between two small requests (2)")
+    group.add_argument("--many-streams", type=int, default=10_000)
+    group.add_argument("--many-rate", type=float, default=50.0,
+                       help="many-streams: messages a second on each side (50)")
+    group.add_argument("--many-seconds", type=float, default=10.0,
+                       help="many-streams: how long each round is (10)")
+    group.add_argument("--many-rounds", type=int, default=3)
+    group.add_argument("--publishing-writers", type=int, default=8)
+    group.add_argument("--publishing-streams", type=int, default=1000,
+                       help="publishing: the second case; the first is one stream (1000)")
+    group.add_argument("--publishing-seconds", type=float, default=3.0)
+    group.add_argument("--publishing-rounds", type=int, default=5)
+    group.add_argument("--start-rounds", type=int, default=20)
+    group.add_argument("--loops", type=int, default=2, help="loops: as many against one (2)")
+    group.add_argument("--loop-connections", type=int, default=9_000,
+                       help="loops: on each of the two servers (9000)")
+    group.add_argument("--loop-rounds", type=int, default=20)
+    group.add_argument("--loop-warm-up", type=int, default=3)
 
 
 def sizes(text):

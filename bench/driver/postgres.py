@@ -57,14 +57,14 @@ class Postgres:
         self.remove()
 
     def _create(self):
-        initdb = [_program("initdb"), "-D", str(self.directory / "data"), "-U", "postgres"]
+        initdb = [program("initdb"), "-D", str(self.directory / "data"), "-U", "postgres"]
         initdb += ["-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
         subprocess.run(
             _unprivileged() + initdb, cwd=self.directory, check=True, stdout=subprocess.DEVNULL
         )
 
     def _start(self):
-        server = [_program("postgres"), "-D", str(self.directory / "data"), "-p", str(self.port)]
+        server = [program("postgres"), "-D", str(self.directory / "data"), "-p", str(self.port)]
         server += ["-k", str(self.directory), "-h", "127.0.0.1"]
         for name, value in self._settings.items():
             server += ["-c", f"{name}={value}"]
@@ -97,7 +97,8 @@ def _unprivileged():
     return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups"]
 
 
-def _program(name):
+def program(name):
+    """The path of one of Postgres' programs, of the newest version if it is not in the PATH."""
     found = shutil.which(name)
     newest = sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     if not found and not newest:

@@ -23,19 +23,28 @@ def clean_environment():
     }
 
 
+def serve_arguments(command, conninfo, store, flags):
+    """How `command` is told to serve a database on a free port."""
+    arguments = [*command, "serve", "--listen", "127.0.0.1:0", "--database", conninfo]
+    # One loop unless something else is said: most figures are of one core.
+    arguments += [] if "--loops" in flags else ["--loops", "1"]
+    return [*arguments, *flags, "--public", "bench:*", "--store", store]
+
+
+def ready_port(process, limit_seconds):
+    """Waits for the line that says that it is ready; the port in it."""
+    line = process.lines.wait_for(r" ready .*listen=", limit_seconds)
+    return re.search(r"listen=127\.0\.0\.1:(\d+)", line)[1]
+
+
 class Millstream:
     """`millstream serve` on a database that has its schema."""
 
     def __init__(self, command, conninfo, store, environment, flags):
         self.store = store
-        arguments = [*command, "serve", "--listen", "127.0.0.1:0", "--database", conninfo]
-        # One loop unless something else is said: most figures are of one core.
-        arguments += [] if "--loops" in flags else ["--loops", "1"]
-        arguments += flags
-        arguments += ["--public", "bench:*", "--store", store]
+        arguments = serve_arguments(command, conninfo, store, flags)
         self.process = Process("millstream", arguments, env=clean_environment() | environment)
-        line = self.process.lines.wait_for(r" ready .*listen=", READY_SECONDS)
-        self.port = re.search(r"listen=127\.0\.0\.1:(\d+)", line)[1]
+        self.port = ready_port(self.process, READY_SECONDS)
         self.pid = self.process.pid
         wait_for_sessions(conninfo, 2)
         self.publisher = DatabasePublisher(conninfo, store)
