@@ -150,6 +150,10 @@ def add_more_size_flags(group):
                        help="loops: on each of the two servers (9000)")
     group.add_argument("--loop-rounds", type=int, default=20)
     group.add_argument("--loop-warm-up", type=int, default=3)
+    group.add_argument("--loop-pin", action="store_true",
+                       help="loops: keep each thread on a core of its own")
+    group.add_argument("--loop-clients", type=int, default=4,
+                       help="loops: load clients of each server; of several loops a multiple (4)")
 
 
 def sizes(text):

@@ -26,6 +26,8 @@ class Side:
             make_queues(self.postgres.conninfo, streams)
         self.server = stack.enter_context(bench.millstream(self.postgres))
         self.random = random.Random(streams)
+        for number in range(streams):
+            self.server.publisher.publish(f"bench:{number}", 1, bench.payload)
         for _ in range(WARM_UP):
             self._publish()
         self.statement_ms = []

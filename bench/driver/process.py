@@ -42,11 +42,16 @@ class Process:
 
 def processor_seconds(pid):
     """What all threads of `pid` have run so far; exact to the nanosecond while they sleep."""
-    total = 0
+    return sum(thread_seconds(pid).values())
+
+
+def thread_seconds(pid):
+    """The same of each thread."""
+    seconds = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
+            seconds[int(thread)] = int(file.read().split()[0]) / 1e9
+    return seconds
 
 
 def user_and_system_seconds(pid):
