@@ -2,13 +2,13 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint torture sanitize fuzz simulate mutations bench clean
+.PHONY: help demo build test lint torture sanitize fuzz simulate mutations bench check-costs clean
 
 RELEASE := swift build -c release --static-swift-stdlib --product millstream
 SOURCES := Package.swift Sources Tests bench
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Show a live stream in a browser, from a throw-away Postgres (DEMO_FLAGS="--listen ...")
 	Tests/setup.sh packages
@@ -67,6 +67,10 @@ mutations: ## Break the rules one at a time: the simulation has to find out
 bench: ## Measure, and print a table (BENCH_FLAGS="fanout --rounds 10")
 	Tests/setup.sh packages
 	bench/run.py $(BENCH_FLAGS)
+
+check-costs: ## Check memory, calls, instructions and queries against bench/thresholds.json
+	Tests/setup.sh all
+	bench/check.py
 
 clean: ## Remove what was built
 	rm -rf .build .build-lint .build-asan .build-tsan .build-mutations

@@ -16,8 +16,8 @@ readonly packages=(
   libev-dev libpq-dev libssl-dev pkg-config
   postgresql postgresql-contrib curl python3-venv
 )
-# The real browser of the demo page's test, and a real pooler. Neither runs as a service.
-readonly test_packages=(chromium pgbouncer)
+# The real browser of the demo page's test, a real pooler (neither runs as a service), and callgrind.
+readonly test_packages=(chromium pgbouncer valgrind)
 
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

@@ -8,11 +8,16 @@ import re
 import struct
 import subprocess
 import tempfile
+import time
 
 STREAM = "bench:0"
 ROUND_SECONDS = 300
 NAMES = ("send", "recv", "epoll_wait", "epoll_ctl", "read", "write", "allocations")
 SYSTEM_CALLS = NAMES[:-1]
+# Messages that are sent before anything is counted.
+WARM_UP = 5
+# What comes with time and not with messages.
+WITHOUT_TIMERS = ("--heartbeat", "12h", "--safety-poll", "12h", "--health-check", "12h")
 
 
 class Counters:
@@ -35,7 +40,7 @@ def counted(bench):
     with tempfile.TemporaryDirectory(prefix="millstream-counts-") as directory:
         counters = Counters(directory)
         environment = {"LD_PRELOAD": bench.binaries["count"], "MILLSTREAM_COUNTS": str(counters.path)}
-        with bench.server(environment=environment) as server:
+        with bench.server(environment=environment, flags=WITHOUT_TIMERS) as server:
             yield server, counters
 
 
@@ -57,7 +62,7 @@ def counts(bench):
 def _rounds(bench, server, counters, burst):
     """Counts of the rounds after one that warms up, for each delivery."""
     rounds = bench.count_rounds
-    with _subscribed(bench, server, (1 + rounds) * burst) as load:
+    with _subscribed(bench, server, "--messages", str((1 + rounds) * burst)) as load:
         for number in range(1, rounds + 2):
             if number == 2:
                 before = counters.read()
@@ -69,11 +74,11 @@ def _rounds(bench, server, counters, burst):
     return {name: (after[name] - before[name]) / deliveries for name in NAMES}
 
 
-def _subscribed(bench, server, messages):
+def _subscribed(bench, server, *until):
     server.publisher.prepare(STREAM)
     return bench.load(
-        server.url(STREAM), bench.count_connections, "--messages", str(messages),
-        ready=bench.ready, timeout=2 * ROUND_SECONDS,
+        server.url(STREAM), bench.count_connections, *until, ready=bench.ready,
+        timeout=2 * ROUND_SECONDS,
     ).connected()
 
 
@@ -88,24 +93,39 @@ def _rows(bench, burst, figures):
 
 
 def instructions(bench):
-    """Under callgrind: by how much more messages make the total grow."""
-    few, many = 5, 5 + bench.count_rounds
-    grown = _collected(bench, many) - _collected(bench, few)
-    return grown / (bench.count_rounds * bench.count_connections)
-
-
-def _collected(bench, messages):
-    """All instructions of a server that sends so many messages, one after the other."""
+    """Under callgrind: what so many messages take, less what a server takes that has nothing to do for as
+    long, which under callgrind is long."""
+    rounds = bench.count_rounds
     with tempfile.TemporaryDirectory(prefix="millstream-callgrind-") as directory:
         out = pathlib.Path(directory) / "out"
         valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
-        with bench.server(command=[*valgrind, _stripped(bench, directory)]) as server:
-            with _subscribed(bench, server, messages) as load:
-                for number in range(1, messages + 1):
-                    server.publisher.publish(STREAM, 1, bench.payload)
-                    load.wait_for_round(number, ROUND_SECONDS)
-                load.report()
-        return int(re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.M)[1])
+        command = [*valgrind, _stripped(bench, directory)]
+        with bench.server(command=command, flags=WITHOUT_TIMERS) as server:
+            # They stay when they have everything: going costs instructions, too.
+            with _subscribed(bench, server, "--hold") as load:
+                _messages(bench, server, load, range(1, WARM_UP + 1))
+                _collected(server, out, 1)
+                begun = time.monotonic()
+                _messages(bench, server, load, range(WARM_UP + 1, WARM_UP + rounds + 1))
+                busy, seconds = _collected(server, out, 2), time.monotonic() - begun
+                time.sleep(seconds)
+                idle = _collected(server, out, 3)
+    bench.say(f"counts: {busy} instructions in {seconds:.1f} s, idle {idle}")
+    return (busy - idle) / (rounds * bench.count_connections)
+
+
+def _messages(bench, server, load, numbers):
+    for number in numbers:
+        server.publisher.publish(STREAM, 1, bench.payload)
+        load.wait_for_round(number, ROUND_SECONDS)
+
+
+def _collected(server, out, number):
+    """All instructions since the last time; callgrind numbers the files that it writes."""
+    dump = ["callgrind_control", "--dump", str(server.pid)]
+    subprocess.run(dump, check=True, stdout=subprocess.DEVNULL, timeout=ROUND_SECONDS)
+    text = pathlib.Path(f"{out}.{number}").read_text()
+    return int(re.search(r"^(?:totals|summary): (\d+)", text, re.M)[1])
 
 
 def _stripped(bench, directory):
