@@ -177,7 +177,7 @@ def built(options):
 
 def built_swift(product):
     """Built in release."""
-    build = ["swift", "build", "-c", "release", "--product", product]
+    build = ["swift", "build", "-c", "release", "--static-swift-stdlib", "--product", product]
     subprocess.run(build, cwd=ROOT, check=True, stdout=sys.stderr)
     return str(ROOT / ".build/release" / product)
 
