@@ -129,7 +129,7 @@ def add_more_size_flags(group):
     """Those of what has to do with time and the number of streams and loops."""
     group.add_argument("--idle-connections", type=int, default=18_000)
     group.add_argument("--idle-seconds", type=float, default=15.0,
-                       help="idle-cpu: how long each part is; of heartbeats' length, best (15)")
+                       help="idle-cpu: how long each part is; a heartbeat's interval, best (15)")
     group.add_argument("--idle-rounds", type=int, default=3)
     group.add_argument("--idle-probe-ms", type=float, default=2.0,
                        help="idle-cpu: between two small requests (2)")
@@ -140,8 +140,8 @@ def add_more_size_flags(group):
                        help="many-streams: how long each round is (10)")
     group.add_argument("--many-rounds", type=int, default=3)
     group.add_argument("--publishing-writers", type=int, default=8)
-    group.add_argument("--publishing-streams", type=int, default=1000,
-                       help="publishing: the second case; the first is one stream (1000)")
+    group.add_argument("--publishing-streams", type=int, default=100,
+                       help="publishing: the second case; the first is one stream (100)")
     group.add_argument("--publishing-seconds", type=float, default=3.0)
     group.add_argument("--publishing-rounds", type=int, default=5)
     group.add_argument("--start-rounds", type=int, default=20)

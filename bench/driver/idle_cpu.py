@@ -1,6 +1,7 @@
 """Scenario `idle-cpu`: what connections cost that only get heartbeats, in processor time, and how long
 the loop is away from those who ask meanwhile. On one stream, and with one stream each."""
 
+import contextlib
 import time
 
 from .fanout import spread
@@ -30,7 +31,7 @@ def _case(bench, streams):
             load.connected()
             time.sleep(SETTLE_SECONDS)
             shares = _shares(bench, server, empty)
-            longest_ms = _longest_run(bench, server)
+            longest_ms = _longest_runs(bench, server, empty)
             probes = _probes(bench, server, empty)
             comments = load.end()["comments"]
     return _result(bench, streams, shares, longest_ms, probes, comments)
@@ -50,11 +51,12 @@ def _shares(bench, *servers):
     return [list(each) for each in zip(*parts)]
 
 
-def _longest_run(bench, server):
-    """Milliseconds of processor time at most that the loop took without going to sleep."""
-    with LongestRun(server.pid) as longest:
+def _longest_runs(bench, *servers):
+    """Milliseconds of processor time at most that each loop took without going to sleep."""
+    with contextlib.ExitStack() as stack:
+        watched = [stack.enter_context(LongestRun(server.pid)) for server in servers]
         time.sleep(bench.idle_seconds)
-    return 1e3 * longest.seconds
+    return [1e3 * longest.seconds for longest in watched]
 
 
 def _probes(bench, *servers):
@@ -75,7 +77,8 @@ def _result(bench, streams, shares, longest_ms, probes, comments):
     rows = [
         (f"{name}: processor time", spread(shares[0], "{:.2f}") + " % of a core"),
         (f"{name}: the same server without connections", spread(shares[1], "{:.2f}") + " % of a core"),
-        (f"{name}: longest stretch of processor time", f"{longest_ms:.2f} ms"),
+        (f"{name}: longest stretch of processor time", 
+         f"{longest_ms[0]:.2f} ms; without connections {longest_ms[1]:.2f} ms"),
         (f"{name}: a request's answer", _answers(probes[0])),
         (f"{name}: from the server without connections, in turn", _answers(probes[1])),
     ]

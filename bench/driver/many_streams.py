@@ -10,8 +10,10 @@ from .postgres import run_sql
 from .process import processor_seconds
 
 FEW = 10
-LIMIT_SECONDS = 30
-# What Postgres plans and caches at the first calls is not what is measured.
+# For what is still under way when the last message is committed.
+REST_SECONDS = 1
+# What Postgres plans and caches at the first calls is not what is measured, and neither is the first
+# message of a stream, for which the server asks.
 WARM_UP = 100
 
 
@@ -37,7 +39,7 @@ class Side:
         self.server.publisher.publish(stream, 1, self.bench.payload)
 
     def part(self):
-        """Connects, and gives back a function that publishes one and another that ends the part."""
+        """Connects; the load client of one part."""
         flags = ("--streams", str(self.streams), "--hold")
         load = self.bench.load(
             self.server.url("bench:%d"), self.streams, *flags, ready=self.bench.ready
@@ -85,14 +87,14 @@ def _round(bench, sides):
             time.sleep(max(0.0, due - time.monotonic()))
             sides[number % len(sides)].publish()
         seconds = time.monotonic() - begun
-        time.sleep(1)
+        time.sleep(REST_SECONDS)
         used = [processor_seconds(side.server.pid) - b for side, b in zip(sides, before)]
         reports = [_report(load, side) for load, side in zip(loads, sides)]
     finally:
         for load in loads:
             load.process.stop()
     for report, each in zip(reports, used):
-        report["processor_share"] = each / (seconds + 1)
+        report["processor_share"] = each / (seconds + REST_SECONDS)
     return reports
 
 
