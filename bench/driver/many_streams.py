@@ -60,7 +60,8 @@ def make_queues(conninfo, count):
     for begin in range(0, count, 100):
         run_sql(
             conninfo,
-            sql="set client_min_messages = warning; select count(pgmq.create(name)), count(pgmq.enable_notify_insert(name, 0)) from"
+            sql="set client_min_messages = warning; select count(pgmq.create(name)),"
+            " count(pgmq.enable_notify_insert(name, 0)) from"
             f" (select 'pgbus_bench_' || n as name from generate_series({begin},"
             f" {min(begin + 100, count) - 1}) as n offset 0) as named",
         )
