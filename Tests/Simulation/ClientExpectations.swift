@@ -131,8 +131,16 @@ extension SimulatedClient {
     if isKept && !other.records.prefix(Int(high)).contains(where: { $0.isRemoved }) {
       fails("was told of a gap, and nothing was ever removed")
     }
+    if isCurrent, let kept = other.records.prefix(Int(low) - 1).first(where: isKeptInOrder) {
+      fails("was told of a gap, and m\(kept.serial) is still there before it")
+    }
     judgeJump(to: high + 1, of: other)
     last = high
+  }
+
+  /// Whoever had it had all before it, and it was never away.
+  private func isKeptInOrder(_ record: MessageRecord) -> Bool {
+    record.isThere && record.committedMs - record.lockedMs < world.holeWaitMs
   }
 
   // MARK: Ephemerals

@@ -7,7 +7,7 @@ enum Step: CaseIterable {
   case sendEphemeral, deliver, lose, double
   case execute, answer, refuse, breakReads, breakListens, reconnectReads, reconnectListens
   case connect, comeBack, stall, drain, hangUp, serve
-  case pass, calm, turn
+  case pass, calm, absence, turn
 
   private var weight: Int {
     switch self {
@@ -18,7 +18,7 @@ enum Step: CaseIterable {
     case .stall, .comeBack, .sendEphemeral, .rollBack, .calm, .create: 3
     case .burst, .hangUp, .breakReads: 2
     case .savepoint, .prepare, .remove, .retain, .purge, .drop, .rewind, .lose, .double, .refuse,
-      .breakListens:
+      .breakListens, .absence:
       1
     }
   }
@@ -34,10 +34,12 @@ enum Step: CaseIterable {
   }
 
   /// Each world has its own habits: some things never happen in it, and some often.
-  static func chosen(_ random: inout SeededGenerator) -> [(weight: Int, step: Step)] {
+  static func chosen(
+    _ habit: Habit, _ random: inout SeededGenerator
+  ) -> [(weight: Int, step: Step)] {
     allCases.map { step in
       let factor = random.pick(step.isNeeded ? [1, 2, 4] : [0, 0, 1, 2, 6])!
-      return (step.weight * factor, step)
+      return (step.weight * (habit.factor(step) ?? factor), step)
     }
   }
 }
@@ -55,6 +57,7 @@ extension World {
     case .connect, .comeBack, .stall, .drain, .hangUp, .serve: takeClient(step)
     case .pass: passTime()
     case .calm: calm(ticks: random.number(1..<12))
+    case .absence: beAbsent()
     case .turn: while dispatcher.runSlice() && random.next() % 4 > 0 {}
     }
   }
@@ -69,6 +72,24 @@ extension World {
     }
     if let oldest = reads.oldestMs, postgres.nowMs - oldest > 1_500 { takeSession(.breakReads) }
     if let oldest = listens.oldestMs, postgres.nowMs - oldest > 1_500 { takeSession(.breakListens) }
+  }
+
+  /// The reading session is away for so long that retention takes some of what comes meanwhile.
+  private func beAbsent() {
+    guard let queue = random.pick(publishable), queue.current != nil else { return }
+    takeSession(.breakReads)
+    publishAtOnce(random.number(1..<4), to: queue)
+    passWithoutReads(ticks: 84)
+    publishAtOnce(random.number(0..<3), to: queue)
+    if let current = queue.current { retain(current) }
+  }
+
+  private func passWithoutReads(ticks: Int) {
+    trace("\(ticks * 50) ms pass, and nobody reads")
+    for _ in 0..<ticks {
+      tick()
+      turn()
+    }
   }
 
   // MARK: Postgres
@@ -110,6 +131,10 @@ extension World {
 
   private func publishAtOnce(_ count: Int) {
     guard let queue = random.pick(publishable) else { return }
+    publishAtOnce(count, to: queue)
+  }
+
+  private func publishAtOnce(_ count: Int, to queue: SimulatedQueue) {
     let transaction = postgres.begin()
     let bytes = random.number(0..<(random.once(in: 5) ? 1_500 : 100))
     for _ in 0..<count { publish(to: queue, bytes: count > 100 ? 10 : bytes, in: transaction) }
