@@ -36,7 +36,7 @@ enum Habit: CaseIterable {
   /// How much oftener than by chance a step is taken; nil: it is left to chance.
   func factor(_ step: Step) -> Int? {
     switch (self, step) {
-    case (.prompt, .lose), (.prompt, .refuse), (.prompt, .rewind): 0
+    case (.prompt, .lose), (.prompt, .refuse), (.prompt, .rewind), (.prompt, .drop): 0
     case (.prepared, .prepare): 8
     case (.prepared, .begin), (.prepared, .work): 2
     case (.prepared, .drop), (.prepared, .purge): 0

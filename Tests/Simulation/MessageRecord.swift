@@ -105,7 +105,7 @@ final class SimulatedQueue {
   }
 
   var channel: String { store == .native ? NativeSchema.channel : "pgmq.q_\(name).INSERT" }
-  var channels: [String] { store == .native ? [] : [channel] }
+  var channels: [String] { [channel] }
 
   /// What the streamer takes it for.
   func incarnation(of stream: Stream) -> Incarnation? {
