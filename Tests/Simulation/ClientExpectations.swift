@@ -74,7 +74,8 @@ extension SimulatedClient {
   }
 
   private func isOwedGap(_ record: MessageRecord) -> Bool {
-    record.mustBeTold && last > 0 && record.id > last && !hasComeToNothing
+    record.mustBeTold && last > 0 && record.id > last
+      && record.id >= record.incarnation?.firstRead ?? 0
       && !gaps.contains { $0.contains(record.id) }
   }
 

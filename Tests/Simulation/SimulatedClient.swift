@@ -42,8 +42,6 @@ final class SimulatedClient {
   var seenEphemerals: Set<Int> = []
   var passed: [Int: Int] = [:]
   var gaps: [ClosedRange<Int64>] = []
-  /// There was nothing to tell what is missing by when it was opened.
-  private(set) var hasComeToNothing = true
   /// It was told that the ids have begun anew.
   var isAnew = false
   var anewStep = 0
@@ -74,7 +72,6 @@ final class SimulatedClient {
     openedStep = world.steps
     openedMs = world.postgres.nowMs
     guard let stream else { return }
-    hasComeToNothing = stream.log.tip == 0
     incarnation = queue.incarnation(of: stream)
     incarnationNumber = incarnation?.number ?? 0
     if let came {

@@ -108,10 +108,19 @@ final class World {
     }
     reads.answered = { [unowned self] query, answer in
       trace("\(type(of: query)) \(query.parameters) is answered: \(answer.summary)")
+      noteFirstRead(query, answer)
     }
     dispatcher.listener.add(NativeSchema.channel)
     writer.audience = { SimulatedQueue.carries($0, $1) }
     postgres.isListened = { [unowned self] in listens.isReady && listens.channels.contains($0) }
+  }
+
+  private func noteFirstRead(_ query: Query, _ answer: SimulatedAnswer) {
+    guard let query = query as? LogQuery, query.stream.log.tip == 0,
+      let first = answer.rows.first?.first ?? nil
+    else { return }
+    let queue = postgres.queue(query.stream.store, query.stream.storageName)
+    queue?.current?.firstRead = Int64(first) ?? 0
   }
 
   private func makeQueues() {
