@@ -10,14 +10,18 @@ enum Habit: CaseIterable {
   case prepared
   /// Messages go while nobody reads, and clients are behind.
   case forgetful
+  /// The reading session breaks all the time, and ids are missing that never come.
+  case broken
   /// Transactions stay open for longer than anybody waits, and clients are slow.
   case late
 
   func changes(_ limits: inout Dispatcher.Limits, _ random: inout SeededGenerator) {
     switch self {
-    case .anything: break
-    case .prompt: limits.safetyPollMs = 3_600_000
-    case .prepared: limits.holeWaitMs = 1_200
+    case .anything, .broken: break
+    case .prompt:
+      limits.safetyPollMs = 3_600_000
+      limits.logBytes = 65_536
+    case .prepared: limits.holeWaitMs = 3_000
     case .forgetful: limits.logBytes = random.pick([1_024, 1_024, 65_536])!
     case .late: limits.logBytes = random.pick([1_024, 1_024, 2_048])!
     }
@@ -29,7 +33,7 @@ enum Habit: CaseIterable {
     switch self {
     case .prompt: 0
     case .prepared: random.pick([250, nil])!
-    case .anything, .forgetful, .late: random.pick([0, 0, 0, 250, nil])!
+    case .anything, .forgetful, .broken, .late: random.pick([0, 0, 0, 250, nil])!
     }
   }
 
@@ -38,14 +42,21 @@ enum Habit: CaseIterable {
     switch (self, step) {
     case (.prompt, .lose), (.prompt, .refuse), (.prompt, .rewind), (.prompt, .drop): 0
     case (.prepared, .prepare): 8
-    case (.prepared, .begin), (.prepared, .work): 2
-    case (.prepared, .drop), (.prepared, .purge): 0
+    case (.prepared, .begin), (.prepared, .work): 3
+    case (.prepared, .commit), (.prepared, .rollBack): 1
+    case (.prepared, .drop), (.prepared, .purge), (.prepared, .retain), (.prepared, .absence): 0
+    case (.broken, .breakReads): 8
+    case (.broken, .begin), (.broken, .work), (.broken, .rollBack), (.broken, .reconnectReads): 3
+    case (.broken, .drop), (.broken, .purge), (.broken, .retain), (.broken, .absence): 0
     case (.forgetful, .absence): 3
     case (.forgetful, .connect), (.forgetful, .comeBack), (.forgetful, .rollBack): 2
     case (.forgetful, .drop), (.forgetful, .purge), (.forgetful, .rewind): 0
     case (.late, .begin), (.late, .work), (.late, .connect), (.late, .stall), (.late, .burst): 3
     case (.late, .commit), (.late, .drop), (.late, .purge), (.late, .rewind): 1
     case (.late, .pass): 3
+    case (.late, .lateness): 4
+    case (.prompt, .begin), (.prompt, .absence), (.prompt, .lateness): 1
+    case (.prompt, .calm): 3
     default: nil
     }
   }

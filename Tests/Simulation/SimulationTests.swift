@@ -28,7 +28,9 @@ import Testing
     #expect(outcome.violation == nil)
   }
 
-  @Test(.enabled(if: environment["MILLSTREAM_SECONDS"] != nil)) func asLongAsItIsTold() throws {
+  /// Two at a time; each says what it has done.
+  @Test(.enabled(if: environment["MILLSTREAM_SECONDS"] != nil), arguments: 1...2)
+  func asLongAsItIsTold(walker: Int) throws {
     let seconds = Double(SimulationTests.environment["MILLSTREAM_SECONDS"] ?? "") ?? 60
     let end = Date(timeIntervalSinceNow: seconds)
     var seed = UInt64.random(in: 1...UInt64.max / 2)
@@ -44,6 +46,6 @@ import Testing
       }
       seed += 1
     }
-    print("simulated: \(totals.seeds) seeds, \(totals.steps) steps, \(totals.messages) messages")
+    print("simulated by \(walker): \(totals.seeds) seeds, \(totals.steps) steps, \(totals.messages) messages")
   }
 }
