@@ -46,6 +46,7 @@ import Testing
       }
       seed += 1
     }
-    print("simulated by \(walker): \(totals.seeds) seeds, \(totals.steps) steps, \(totals.messages) messages")
+    let done = "\(totals.seeds) seeds, \(totals.steps) steps, \(totals.messages) messages"
+    print("simulated by \(walker): \(done)")
   }
 }

@@ -88,7 +88,9 @@ extension World {
   /// A message comes after it was given up, while clients stand in the middle of pages without it.
   private func beLate() {
     let queues = publishable.filter { $0.store == .pgmq }
-    guard let queue = random.pick(queues), let current = queue.current, open.count < 5 else { return }
+    guard open.count < 5, let queue = random.pick(queues), let current = queue.current else {
+      return
+    }
     let transaction = postgres.begin()
     publish(to: queue, bytes: 20, in: transaction)
     publishAtOnce(random.number(1..<4), to: queue)
