@@ -22,6 +22,12 @@ import Testing
     }
   }
 
+  /// Seeds that have found a fault; they mean what they did until the steps or their weights change.
+  @Test(.enabled(if: !isAsked), arguments: [8_152_733_641_109_040_079 as UInt64])
+  func staysMended(seed: UInt64) throws {
+    #expect(try Simulation.run(seed: seed).violation == nil)
+  }
+
   @Test(.enabled(if: environment["MILLSTREAM_SEED"] != nil)) func oneSeedIsTold() throws {
     let seed = UInt64(SimulationTests.environment["MILLSTREAM_SEED"] ?? "") ?? 0
     let outcome = try Simulation.run(seed: seed, isTraced: true)
