@@ -55,10 +55,10 @@ fuzz: ## Fuzz what reads bytes from outside, and frames, for FUZZ_SECONDS
 	Tests/setup.sh packages
 	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 
-SECONDS ?= 60
-simulate: ## Simulate with new seeds, for as many SECONDS as it is told
+MILLSTREAM_SECONDS ?= 60
+simulate: ## Simulate with new seeds, for MILLSTREAM_SECONDS
 	Tests/setup.sh packages
-	MILLSTREAM_SECONDS=$(SECONDS) swift test --filter '^SimulationTests'
+	MILLSTREAM_SECONDS=$(MILLSTREAM_SECONDS) swift test --filter '^SimulationTests'
 
 mutations: ## Break the rules one at a time: the simulation has to find out
 	Tests/setup.sh packages

@@ -75,13 +75,15 @@ extension SimulatedClient {
 
   private func isOwedGap(_ record: MessageRecord) -> Bool {
     record.mustBeTold && last > 0 && record.id > last
+      && record.id >= record.incarnation?.firstRead ?? 0
       && !gaps.contains { $0.contains(record.id) }
   }
 
   /// What was passed over comes without an id.
   private func receiveLate(_ record: MessageRecord) {
     // Whoever reads a page that it is missing from gets it before it has come to its place.
-    let mayReadPages = came != nil
+    let mayFallBehind = hasStalled || wasRagged || world.limits.logBytes < 8_192
+    let mayReadPages = came != nil || mayFallBehind
     if record.id <= last || start == nil || mayReadPages { return }
     let others = record.incarnation?.records.dropFirst(Int(record.id)) ?? []
     if !others.contains(where: { $0.state == .committed && !$0.isFor(id) }) {
@@ -131,8 +133,18 @@ extension SimulatedClient {
     if isKept && !other.records.prefix(Int(high)).contains(where: { $0.isRemoved }) {
       fails("was told of a gap, and nothing was ever removed")
     }
+    if queue.store == .pgmq, isCurrent,
+      let kept = other.records.prefix(Int(low) - 1).first(where: isKeptInOrder)
+    {
+      fails("was told of a gap, and m\(kept.serial) is still there before it")
+    }
     judgeJump(to: high + 1, of: other)
     last = high
+  }
+
+  /// Whoever had it had all before it, and it was never away.
+  private func isKeptInOrder(_ record: MessageRecord) -> Bool {
+    record.isThere && record.committedMs - record.lockedMs < world.holeWaitMs
   }
 
   // MARK: Ephemerals

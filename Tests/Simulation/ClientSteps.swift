@@ -88,6 +88,9 @@ extension World {
     for client in clients where client.isOpen && client.connection.pointee.phase != .closing {
       let watcher = UnsafeMutableRawPointer(client.connection).assumingMemoryBound(to: ev_io.self)
       let wanted = watcher.pointee.events
+      if client.connection.pointee.isBlocked && wanted & Int32(EV_WRITE) == 0 {
+        fails("client \(client.id) is blocked, and nobody asks when its socket has room")
+      }
       let isWritable = client.socket.room != 0 || client.socket.isHungUp
       var ready: Int32 = 0
       if client.socket.isHungUp && random.once(in: 2) { ready |= Int32(EV_READ) }

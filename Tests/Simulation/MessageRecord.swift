@@ -55,6 +55,8 @@ final class Incarnation {
   let identity: Int64
   let relation: Int64
   let epoch: UInt32?
+  /// Where an empty log began to be read: what had gone below nobody is told of.
+  var firstRead: Int64 = 0
   /// All ids that were given out, those that were rolled back among them.
   var records: [MessageRecord] = []
 
@@ -105,7 +107,7 @@ final class SimulatedQueue {
   }
 
   var channel: String { store == .native ? NativeSchema.channel : "pgmq.q_\(name).INSERT" }
-  var channels: [String] { store == .native ? [] : [channel] }
+  var channels: [String] { [channel] }
 
   /// What the streamer takes it for.
   func incarnation(of stream: Stream) -> Incarnation? {

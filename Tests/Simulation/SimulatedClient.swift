@@ -26,6 +26,7 @@ final class SimulatedClient {
   private(set) var openedMs: Int64 = 0
   var liveSince: Int?
   var hasStalled = false
+  let wasRagged: Bool
   /// The id above which it gets everything; nil: nobody knew when it was opened.
   var start: Int64? = 0
   /// What was committed after this many had been is due to it, where `start` is nil.
@@ -56,6 +57,7 @@ final class SimulatedClient {
     self.queue = queue
     self.id = id
     self.socket = socket
+    wasRagged = socket.isRagged
     self.connection = connection
     self.came = came
     bornMs = world.postgres.nowMs

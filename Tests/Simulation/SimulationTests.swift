@@ -22,13 +22,21 @@ import Testing
     }
   }
 
+  /// Seeds that have found a fault; they mean what they did until the steps or their weights change.
+  @Test(.enabled(if: !isAsked), arguments: [8_152_733_641_109_040_079 as UInt64])
+  func staysMended(seed: UInt64) throws {
+    #expect(try Simulation.run(seed: seed).violation == nil)
+  }
+
   @Test(.enabled(if: environment["MILLSTREAM_SEED"] != nil)) func oneSeedIsTold() throws {
     let seed = UInt64(SimulationTests.environment["MILLSTREAM_SEED"] ?? "") ?? 0
     let outcome = try Simulation.run(seed: seed, isTraced: true)
     #expect(outcome.violation == nil)
   }
 
-  @Test(.enabled(if: environment["MILLSTREAM_SECONDS"] != nil)) func asLongAsItIsTold() throws {
+  /// Two at a time; each says what it has done.
+  @Test(.enabled(if: environment["MILLSTREAM_SECONDS"] != nil), arguments: 1...2)
+  func asLongAsItIsTold(walker: Int) throws {
     let seconds = Double(SimulationTests.environment["MILLSTREAM_SECONDS"] ?? "") ?? 60
     let end = Date(timeIntervalSinceNow: seconds)
     var seed = UInt64.random(in: 1...UInt64.max / 2)
@@ -44,6 +52,7 @@ import Testing
       }
       seed += 1
     }
-    print("simulated: \(totals.seeds) seeds, \(totals.steps) steps, \(totals.messages) messages")
+    let done = "\(totals.seeds) seeds, \(totals.steps) steps, \(totals.messages) messages"
+    print("simulated by \(walker): \(done)")
   }
 }

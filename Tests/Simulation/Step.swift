@@ -7,7 +7,7 @@ enum Step: CaseIterable {
   case sendEphemeral, deliver, lose, double
   case execute, answer, refuse, breakReads, breakListens, reconnectReads, reconnectListens
   case connect, comeBack, stall, drain, hangUp, serve
-  case pass, calm, turn
+  case pass, calm, absence, lateness, turn
 
   private var weight: Int {
     switch self {
@@ -18,7 +18,7 @@ enum Step: CaseIterable {
     case .stall, .comeBack, .sendEphemeral, .rollBack, .calm, .create: 3
     case .burst, .hangUp, .breakReads: 2
     case .savepoint, .prepare, .remove, .retain, .purge, .drop, .rewind, .lose, .double, .refuse,
-      .breakListens:
+      .breakListens, .absence, .lateness:
       1
     }
   }
@@ -34,10 +34,12 @@ enum Step: CaseIterable {
   }
 
   /// Each world has its own habits: some things never happen in it, and some often.
-  static func chosen(_ random: inout SeededGenerator) -> [(weight: Int, step: Step)] {
+  static func chosen(
+    _ habit: Habit, _ random: inout SeededGenerator
+  ) -> [(weight: Int, step: Step)] {
     allCases.map { step in
       let factor = random.pick(step.isNeeded ? [1, 2, 4] : [0, 0, 1, 2, 6])!
-      return (step.weight * factor, step)
+      return (step.weight * (habit.factor(step) ?? factor), step)
     }
   }
 }
@@ -54,7 +56,9 @@ extension World {
       takeSession(step)
     case .connect, .comeBack, .stall, .drain, .hangUp, .serve: takeClient(step)
     case .pass: passTime()
-    case .calm: calm(ticks: random.number(1..<12))
+    case .calm: if habit == .prompt { bePrompt() } else { calm(ticks: random.number(1..<12)) }
+    case .absence: beAbsent()
+    case .lateness: beLate()
     case .turn: while dispatcher.runSlice() && random.next() % 4 > 0 {}
     }
   }
@@ -69,6 +73,57 @@ extension World {
     }
     if let oldest = reads.oldestMs, postgres.nowMs - oldest > 1_500 { takeSession(.breakReads) }
     if let oldest = listens.oldestMs, postgres.nowMs - oldest > 1_500 { takeSession(.breakListens) }
+  }
+
+  /// Nothing is lost, so after a while without a fault nobody lacks anything.
+  private func bePrompt() {
+    guard postgres.transactions.isEmpty, reads.isReady, listens.isReady else { return }
+    calm(ticks: 40)
+    check()
+    for client in clients where client.isReceptive {
+      if let missing = client.missing() { fails("client \(client.id) \(missing), and all is calm") }
+    }
+  }
+
+  /// A message comes after it was given up, while clients stand in the middle of pages without it.
+  private func beLate() {
+    let queues = publishable.filter { $0.store == .pgmq }
+    guard open.count < 5, let queue = random.pick(queues), let current = queue.current else {
+      return
+    }
+    let transaction = postgres.begin()
+    publish(to: queue, bytes: 20, in: transaction)
+    publishAtOnce(random.number(1..<4), to: queue)
+    calm(ticks: 12)
+    publishAtOnce(random.number(20..<60), to: queue)
+    calm(ticks: 2)
+    for _ in 0..<2 {
+      connect(to: queue, SimulatedClient.Cursor(id: 0, text: "0", incarnation: current))
+      clients.last?.hasStalled = true
+      clients.last?.socket.room = random.number(200..<1_500)
+    }
+    calm(ticks: 3)
+    commit(transaction)
+    releaseVisible()
+    calm(ticks: 12)
+  }
+
+  /// The reading session is away for so long that retention takes some of what comes meanwhile.
+  private func beAbsent() {
+    guard let queue = random.pick(publishable), queue.current != nil else { return }
+    takeSession(.breakReads)
+    publishAtOnce(random.number(1..<4), to: queue)
+    passWithoutReads(ticks: 84)
+    publishAtOnce(random.number(0..<3), to: queue)
+    if let current = queue.current { retain(current) }
+  }
+
+  private func passWithoutReads(ticks: Int) {
+    trace("\(ticks * 50) ms pass, and nobody reads")
+    for _ in 0..<ticks {
+      tick()
+      turn()
+    }
   }
 
   // MARK: Postgres
@@ -90,7 +145,8 @@ extension World {
         let count = transaction.records.count
         postgres.rollBack(transaction, toSavepoint: random.number(0..<(count + 1)))
       }
-    case .prepare: if let transaction = random.pick(open) { postgres.prepare(transaction) }
+    case .prepare:
+      for transaction in open where !random.once(in: 3) { prepare(transaction) }
     case .commit:
       if let transaction = random.pick(open) { commit(transaction) }
     case .rollBack:
@@ -102,6 +158,11 @@ extension World {
     }
   }
 
+  private func prepare(_ transaction: SimulatedTransaction) {
+    postgres.prepare(transaction)
+    trace("prepared is \(transaction.name)")
+  }
+
   private func releaseVisible() {
     for transaction in postgres.transactions where transaction.isVisible {
       postgres.release(transaction)
@@ -110,6 +171,10 @@ extension World {
 
   private func publishAtOnce(_ count: Int) {
     guard let queue = random.pick(publishable) else { return }
+    publishAtOnce(count, to: queue)
+  }
+
+  private func publishAtOnce(_ count: Int, to queue: SimulatedQueue) {
     let transaction = postgres.begin()
     let bytes = random.number(0..<(random.once(in: 5) ? 1_500 : 100))
     for _ in 0..<count { publish(to: queue, bytes: count > 100 ? 10 : bytes, in: transaction) }

@@ -17,6 +17,7 @@ final class World {
   let stores: [MessageStore]
   let configuration: Configuration
   let limits: Dispatcher.Limits
+  let habit: Habit
 
   var clients: [SimulatedClient] = []
   /// What those have who left, or were cut off.
@@ -48,7 +49,8 @@ final class World {
     self.isTraced = isTraced
     firstDescriptor = Int32(place) * SocketTable.worldDescriptors
     random = SeededGenerator(seed: seed)
-    (configuration, limits) = World.settings(&random)
+    habit = random.once(in: 2) ? .anything : random.pick(Habit.allCases)!
+    (configuration, limits) = World.settings(habit, &random)
     var logger = Logger(label: "simulation")
     logger.logLevel = .critical
     loop = try EventLoop()
@@ -66,11 +68,11 @@ final class World {
     heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
     connectParts()
     makeQueues()
-    steplist = Step.chosen(&random)
+    steplist = Step.chosen(habit, &random)
   }
 
   private static func settings(
-    _ random: inout SeededGenerator
+    _ habit: Habit, _ random: inout SeededGenerator
   ) -> (Configuration, Dispatcher.Limits) {
     var configuration = Configuration()
     configuration.heartbeatMs = 1_000
@@ -84,6 +86,7 @@ final class World {
     limits.turnsInSlice = random.pick([1, 2, 128])!
     limits.openPages = random.pick([1, 4])!
     limits.lingeringStreams = random.pick([1, 100])!
+    habit.changes(&limits, &random)
     return (configuration, limits)
   }
 
@@ -105,17 +108,26 @@ final class World {
     }
     reads.answered = { [unowned self] query, answer in
       trace("\(type(of: query)) \(query.parameters) is answered: \(answer.summary)")
+      noteFirstRead(query, answer)
     }
     dispatcher.listener.add(NativeSchema.channel)
     writer.audience = { SimulatedQueue.carries($0, $1) }
     postgres.isListened = { [unowned self] in listens.isReady && listens.channels.contains($0) }
   }
 
+  private func noteFirstRead(_ query: Query, _ answer: SimulatedAnswer) {
+    guard let query = query as? LogQuery, query.stream.log.tip == 0,
+      let first = answer.rows.first?.first ?? nil
+    else { return }
+    let queue = postgres.queue(query.stream.store, query.stream.storageName)
+    queue?.current?.firstRead = Int64(first) ?? 0
+  }
+
   private func makeQueues() {
     for number in 0..<random.number(1..<4) {
       let isNative = random.once(in: 3)
       let queue = SimulatedQueue(store: isNative ? .native : .pgmq, name: "q\(number)")
-      queue.throttleMs = random.pick([0, 0, 0, 250, nil])!
+      queue.throttleMs = habit.throttleMs(&random)
       queue.hidesSequence = !isNative && random.once(in: 12)
       postgres.add(queue)
       if !isNative && !random.once(in: 3) { postgres.create(queue) }

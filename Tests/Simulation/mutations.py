@@ -2,9 +2,12 @@
 """Breaks the rules one at a time, and sees that the simulation finds out.
 
 Each mutation names a file of Sources/Millstream, a text that is in it once, and what stands there
-instead. It is made in a copy of the tree, so that the tree itself is never touched.
+instead: whole lines, or an expression. All of them are made in one copy of the tree, each behind a
+condition, so that there is one build; the tree itself is never touched.
 
   Tests/Simulation/mutations.py [WORD ...]   only those whose name holds one of the words
+
+MILLSTREAM_SEEDS: how many seeds each of them gets, at most.
 """
 import os
 import pathlib
@@ -20,91 +23,133 @@ SEEDS = os.environ.get("MILLSTREAM_SEEDS", "3000")
 
 MUTATIONS = [
     ("holes are never held", "Dispatch/Delivery.swift",
-     "guard stream.order.allows(id, after: stream.log.tip) else { return .heldBack }", ""),
-    ("the holders are asked for after the read", "Dispatch/Dispatcher.swift",
-     """    askHolders(ofRead: noted.reads, ofLate: noted.late)
-    for stream in noted.reads { stores[stream.store]?.read(stream) }
-""",
-     """    for stream in noted.reads { stores[stream.store]?.read(stream) }
-    askHolders(ofRead: noted.reads, ofLate: noted.late)
-"""),
+     "stream.order.allows(id, after: stream.log.tip)",
+     "true"),
     ("settled though holders remain", "Stream/CommitOrder.swift",
-     "if !holders.isEmpty && askedMs", "if holders.count > 1 && askedMs"),
+     "!holders.isEmpty && askedMs - sinceMs < longestWaitMs",
+     "holders.count > 1 && askedMs - sinceMs < longestWaitMs"),
     ("prepared transactions are not asked after", "Stream/CommitOrder.swift",
-     'holders?.contains(holder) ?? true || holder.hasPrefix("-1/")',
+     "holders?.contains(holder) ?? true || holder.hasPrefix(\"-1/\")",
      "holders?.contains(holder) ?? true"),
     ("a page is not cut at the known tip", "Store/MessageQueries.swift",
-     "(Row(result, count - 1).integer(0) ?? .max) > knownTip", "false"),
+     "(Row(result, count - 1).integer(0) ?? .max) > knownTip",
+     "false"),
     ("no gap is told before a page", "Dispatch/Replay.swift",
-     "      tellOfGap(connection, backlog, page)\n", ""),
+     "    tellOfGap(connection, backlog, page)\n",
+     ""),
     ("no gap is told in the log", "Store/MessageQueries.swift",
-     "    tellOfGap(before: result)\n", ""),
+     "    tellOfGap(before: result)\n",
+     ""),
     ("a shared page tells of gaps that are none", "Dispatch/Replay.swift",
-     "page.hasBefore || page.frames.hasID(upTo: backlog.cursor)", "page.hasBefore"),
+     "page.hasBefore || page.frames.hasID(upTo: backlog.cursor)",
+     "page.hasBefore"),
     ("a read after a break does not ask what is left", "Store/MessageStore.swift",
-     "stream.order.hold != nil || stream.wasInterrupted", "stream.order.hold != nil"),
+     "stream.order.hold != nil || stream.wasInterrupted",
+     "stream.order.hold != nil"),
     ("a look that was under way counts as an answer", "Dispatch/Placement.swift",
-     "(stream.reader.isLooking ? 1 : 0)", "0"),
+     "stream.reader.isLooking ? 1 : 0",
+     "0"),
     ("a look that was under way makes a cursor foreign", "Dispatch/Answers.swift",
-     "backlog.questionedAtLook, stream.looksAnswered > askedAt", "backlog.questionedAtLook, askedAt >= 0"),
+     "stream.looksAnswered > askedAt",
+     "askedAt >= 0"),
     ("a reset keeps the old cursor", "Dispatch/Replay.swift",
-     "    backlog.cursor = 0\n", ""),
+     "    backlog.cursor = 0\n",
+     ""),
     ("ids that went back are not noticed", "Stream/Stream.swift",
-     "return !hasForeignIDs\n", "return false\n"),
+     "    return !hasForeignIDs\n",
+     "    return false\n"),
     ("own bytes go into the middle of a frame", "Connection/OwnBytes.swift",
-     "guard connection.pointee.phase != .closing, detachBegunFrame(of: connection) else { return }",
-     "guard connection.pointee.phase != .closing else { return }"),
+     "detachBegunFrame(of: connection)",
+     "true"),
     ("a log is trimmed under those who stand in it", "Dispatch/Delivery.swift",
-     "      moveOutOfLog(connection, stream)\n", ""),
+     "    for connection in standing(in: stream, before: start) { moveOutOfLog(connection, stream) }\n",
+     "    _ = start\n"),
     ("what happens during a question is forgotten", "Stream/StreamReader.swift",
-     "    isStale = true\n", ""),
+     "    isStale = true\n",
+     ""),
     ("ephemerals are given to those who joined later", "Connection/DueRun.swift",
-     "entry.isEphemeral ? position < backlog.joinedAt : entry.id <= backlog.cursor",
-     "!entry.isEphemeral && entry.id <= backlog.cursor"),
-    ("a partial write counts as a whole one", "Connection/Writer.swift",
-     "connection.pointee.position += UInt64(count)\n",
-     "connection.pointee.position += UInt64(run.bytes.count)\n"),
+     "position < backlog.ephemeralsFrom",
+     "false"),
+    ("a partial write counts as more than it was", "Connection/Writer.swift",
+     "      connection.pointee.position += UInt64(count)\n",
+     "      connection.pointee.position += UInt64(count) + 1\n"),
     ("a partial write of a run is miscounted", "Connection/Writer.swift",
-     "moveTo(run.range.lowerBound + count)", "moveTo(run.range.lowerBound + max(count - 1, 1))"),
-    ("pages of a lost session are waited for", "Stream/Stream.swift",
-     "    isLateAsked = false\n    requestedPages = []\n", "    isLateAsked = false\n"),
+     "      moveTo(run.range.lowerBound + count)\n",
+     "      moveTo(run.range.lowerBound + max(count - 1, 1))\n"),
     ("a doubled notification is appended twice", "Dispatch/Delivery.swift",
      "id == stream.log.tip + 1 && epoch == stream.log.epoch",
      "(id == stream.log.tip + 1 || id == stream.log.tip) && epoch == stream.log.epoch"),
-    ("what is late has an id", "Store/PGMQHoles.swift", "    message.id = nil\n", ""),
+    ("what is late has an id", "Store/PGMQHoles.swift",
+     "    message.id = nil\n",
+     ""),
     ("what is late is not asked for", "Dispatch/Holes.swift",
-     "    lateSeekers.append(stream)\n", ""),
-    ("a reset is not told", "Dispatch/Answers.swift",
-     "    writer.sendOwn(\n      ControlFrames.gap(lastSeen: lastSeen, oldest: nil, reason: \"reset\"),"
-     " to: connection)\n", ""),
+     "    lateSeekers.append(stream)\n",
+     ""),
+    ("a reset is not told to those who are behind", "Dispatch/Answers.swift",
+     "    writer.sendOwn(Dispatcher.resetFrame(lastSeen: lastSeen), to: connection)\n",
+     ""),
+    ("a reset is not told in the log", "Dispatch/Answers.swift",
+     "    stream.log.appendReset(Dispatcher.resetFrame(lastSeen: lastSeen))\n",
+     ""),
+    ("whoever leaves the log before a reset is not told of it", "Dispatch/Delivery.swift",
+     "      writer.sendOwn(reset.frame, to: connection)\n",
+     "      _ = reset\n"),
     ("nobody asks to be told when a socket has room", "Connection/Writer.swift",
-     "    setEvents(of: connection, [.readable, .writable])\n", ""),
+     "    setEvents(of: connection, [.readable, .writable])\n",
+     ""),
     ("streams are never looked at for safety", "Dispatch/Schedule.swift",
-     "    lookForSafety(intervalMs)\n", ""),
+     "    lookForSafety(intervalMs)\n",
+     ""),
     ("a new session does not read what came meanwhile", "Dispatch/Dispatcher.swift",
-     "      stream.questionsLost()\n      perform(stream.reader.lookWanted(), on: stream)\n",
-     "      stream.questionsLost()\n"),
+     "      remindOfLate(stream)\n"
+     "      perform(stream.reader.lookWanted(), on: stream)\n",
+     "      remindOfLate(stream)\n"),
     ("frames for some are sent to all", "Connection/DueRun.swift",
-     "    if audience.excluded == connection.pointee.id { return false }\n", ""),
+     "    if audience.excluded == connection.pointee.id { return false }\n",
+     ""),
     ("backlogs are kept for ever", "Connection/Writer.swift",
-     "      calls.close(connection.pointee.descriptor)\n      dropBacklog(of: connection)\n"
-     "      table.free(connection)",
-     "      calls.close(connection.pointee.descriptor)\n      table.free(connection)"),
+     "      calls.close(connection.pointee.descriptor)\n"
+     "      dropBacklog(of: connection)\n"
+     "      table.free(connection)\n",
+     "      calls.close(connection.pointee.descriptor)\n"
+     "      table.free(connection)\n"),
     ("from now on begins above an open hole", "Dispatch/Holes.swift",
-     "let outcome = stream.order.holdersFound(\n      holders, nowMs: nowMs,"
-     " longestWaitMs: Dispatcher.longestFirstLookMs)",
-     "let outcome = stream.order.holdersFound(\n      [], nowMs: nowMs,"
-     " longestWaitMs: Dispatcher.longestFirstLookMs)"),
+     "stream.order.holdersFound(\n"
+     "      holders, askedMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)",
+     "stream.order.holdersFound(\n"
+     "      [], askedMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)"),
     ("the open holes are not looked for", "Store/PGMQHoles.swift",
-     "      finding.tip = min(finding.tip, low - 1)\n", "      _ = low\n"),
+     "      finding.tip = min(finding.tip, low - 1)\n",
+     "      _ = low\n"),
+    ("what comes after the read counts as settled", "Stream/CommitOrder.swift",
+     "    settledThrough = max(settledThrough, held.through)\n",
+     "    settledThrough = max(settledThrough, held.through + 1_000)\n"),
+    ("what is late is given twice to those who join", "Connection/DueRun.swift",
+     "position < backlog.joinedAt",
+     "false"),
+    ("a refused page is waited for", "Dispatch/Answers.swift",
+     "    if let page { stream.requestedPages.remove(page) } else { stream.reader.failed() }\n",
+     "    if page == nil { stream.reader.failed() }\n"),
+    ("a heartbeat goes into the middle of a frame", "Connection/OwnBytes.swift",
+     "    guard !connection.pointee.isBlocked else { return }\n",
+     ""),
+    ("whoever leaves the log keeps no rest of its frame", "Dispatch/Delivery.swift",
+     "writer.detachBegunFrame(of: connection)",
+     "true"),
+    ("whoever begins anew keeps no rest of its frame", "Dispatch/Replay.swift",
+     "writer.detachBegunFrame(of: connection)",
+     "true"),
+    ("a kept page is not cleared with its stream", "Dispatch/Answers.swift",
+     "    pageShelf.drop(of: stream)\n",
+     ""),
 ]
 
 
 def make_copy():
-    """The library and the simulation alone: nothing else has to be built each time."""
+    """The library and the simulation alone: nothing else has to be built."""
     COPY.mkdir(exist_ok=True)
     for name in ("Sources", "Tests/Simulation"):
-        shutil.copytree(ROOT / name, COPY / name, dirs_exist_ok=True)
+        refresh(ROOT / name, COPY / name)
     package = (ROOT / "Package.swift").read_text()
     kept = re.sub(r'    // The benchmark.*?(?=    \.testTarget\(\n)', "", package, flags=re.S)
     kept = re.sub(r'    \.executableTarget\(.*?\n    \),\n', "", kept, flags=re.S)
@@ -113,49 +158,95 @@ def make_copy():
     (COPY / "Package.swift").write_text(re.sub(r".*argument-parser.*\n", "", kept))
 
 
-def run(arguments, seconds):
+def refresh(source, target):
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+
+
+def mutate():
+    """Makes all of them at once. Returns what is wrong with those that do not apply."""
+    places, stale = {}, {}
+    for number, (_, file, text, replacement) in enumerate(MUTATIONS, 1):
+        count = (COPY / "Sources/Millstream" / file).read_text().count(text)
+        if count == 1:
+            places.setdefault(file, []).append((text, conditional(number, text, replacement)))
+        else:
+            stale[number] = f"its text is {count} times in {file}"
+    for file, changes in places.items():
+        path = COPY / "Sources/Millstream" / file
+        original = path.read_text()
+        # From the end on, so that what is made of one is not searched for the next.
+        for text, changed in sorted(changes, key=lambda change: -original.index(change[0])):
+            at = original.index(text)
+            original = original[:at] + changed + original[at + len(text):]
+        path.write_text(original)
+    (COPY / "Sources/Millstream/Mutation.swift").write_text("""\
+        import Glibc
+
+        private let activeMutation = getenv("MILLSTREAM_MUTATION").map { atoi($0) } ?? 0
+
+        @inline(never) func isMutated(_ number: Int32) -> Bool { number == activeMutation }
+        """)
+    return stale
+
+
+def conditional(number, text, replacement):
+    if text.endswith("\n"):
+        return f"if isMutated({number}) {{\n{replacement}}} else {{\n{text}}}\n"
+    return f"(isMutated({number}) ? ({replacement}) : ({text}))"
+
+
+def run(arguments, seconds, mutation=0):
+    """The whole group goes where it takes too long: the tests are a child of `swift test`."""
+    variables = {"MILLSTREAM_SEEDS": SEEDS, "MILLSTREAM_FIRST_FAILURE": "1",
+                 "MILLSTREAM_MUTATION": str(mutation)}
+    process = subprocess.Popen(
+        arguments, cwd=COPY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, **variables}, start_new_session=True)
     try:
-        done = subprocess.run(
-            arguments, cwd=COPY, capture_output=True, text=True, timeout=seconds,
-            env={**os.environ, "MILLSTREAM_SEEDS": SEEDS, "MILLSTREAM_FIRST_FAILURE": "1"})
-        return done.returncode, done.stdout + done.stderr
+        return process.communicate(timeout=seconds)[0], process.returncode
     except subprocess.TimeoutExpired:
-        return 1, "it never ends"
+        os.killpg(process.pid, 9)
+        process.communicate()
+        return "it never ends", 1
 
 
-def verdict():
-    """What caught it; None: nothing. A mutation that does not compile is a fault of the list."""
-    code, text = run(["swift", "build", "--build-tests"], 900)
-    if code:
-        sys.exit("\n".join(line for line in text.splitlines() if "error" in line)[:2000])
-    code, text = run(["swift", "test", "--skip-build", "--filter", "^SimulationTests"], 600)
+def verdict(number):
+    """What catches it; None: nothing."""
+    text, code = run(
+        ["swift", "test", "--skip-build", "--filter", "^SimulationTests"], 600, number)
     if code == 0:
         return None
     found = re.search(r"seed \d+, step.*|crashed in seed \d+|it never ends", text)
     return found.group() if found else "unclear: " + text[-300:]
 
 
+def build():
+    text, code = run(["swift", "build", "--build-tests"], 1800)
+    if code:
+        errors = dict.fromkeys(line for line in text.splitlines() if ": error: " in line)
+        sys.exit("\n".join(errors))
+    if verdict(0):
+        sys.exit("the simulation fails without any mutation")
+
+
 def main():
     words = sys.argv[1:]
     make_copy()
+    stale = mutate()
+    build()
     missed = 0
-    for name, file, text, replacement in MUTATIONS:
+    for number, (name, *_) in enumerate(MUTATIONS, 1):
         if words and not any(word in name for word in words):
             continue
-        path = COPY / "Sources/Millstream" / file
-        original = path.read_text()
-        if original.count(text) != 1:
-            print(f"STALE       {name}: its text is {original.count(text)} times in {file}", flush=True)
-            missed += 1
-            continue
         began = time.monotonic()
-        path.write_text(original.replace(text, replacement))
-        try:
-            caught = verdict()
-        finally:
-            path.write_text(original)
-        missed += caught is None
-        print(f"{'caught' if caught else 'NOT CAUGHT':10}  {name}: {(caught or '')[:130]}"
+        if number in stale:
+            result, caught = "STALE", stale[number]
+        else:
+            caught = verdict(number)
+            result = "caught" if caught else "NOT CAUGHT"
+        missed += result != "caught"
+        print(f"{result:10}  {name}: {(caught or '')[:130]}"
               f" ({time.monotonic() - began:.0f} s)", flush=True)
     sys.exit(1 if missed else 0)
 

@@ -52,7 +52,9 @@ final class LogQuery: Query {
       }
     }
     stream.adaptReads(taken: Int(count), wasCut: false)
-    stream.wasInterrupted = stream.wasInterrupted && Int(count) == limit
+    // Where ids were given out and nothing is there, what comes next says what has gone.
+    let hasAllGone = count == 0 && stream.highestSeen > stream.log.tip
+    stream.wasInterrupted = stream.wasInterrupted && (Int(count) == limit || hasAllGone)
     return Int(count) < limit ? .short : .more
   }
 
