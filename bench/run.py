@@ -15,14 +15,18 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from driver import (  # noqa: E402
-    churn, counts, fairness, fanout, latency, memory, replay, replay_long, storm, table,
+    churn, compare, counts, fairness, fanout, latency, memory, replay, replay_long, scale, storm,
+    table,
 )
 from driver.bench import Bench  # noqa: E402
+from peers import names as peer_names  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PUBLISHED = ROOT / "bench/published"
 SCENARIOS = {
     "memory": memory.idle,
     "memory-after": memory.after_messages,
@@ -34,6 +38,8 @@ SCENARIOS = {
     "fairness": fairness.fairness,
     "churn": churn.churn,
     "counts": counts.counts,
+    "scale": scale.scale,
+    "peers": compare.compare,
 }
 WITHOUT_DATABASE = ("memory",)
 
@@ -64,6 +70,10 @@ def add_server_flags(group):
     group.add_argument("--database", help="where to publish for the server at --url")
     group.add_argument("--ready", choices=("connected", "head"), default="connected",
                        help="what tells that the server at --url has subscribed a connection")
+    group.add_argument("--peers", type=peers_among, default=",".join(peer_names()),
+                       help=f"peers: other servers, of {', '.join(peer_names())} (all)")
+    group.add_argument("--publish", action="store_true",
+                       help="leave the table and the charts in bench/published, too")
     group.add_argument("--results", default=str(ROOT / "bench/results"), help="directory")
 
 
@@ -116,6 +126,17 @@ def add_size_flags(group):
     group.add_argument("--churn-clients", type=int, default=256)
     group.add_argument("--churn-hold-ms", type=int, default=0,
                        help="churn: how long each subscription is held (0)")
+    add_comparison_flags(group)
+
+
+def add_comparison_flags(group):
+    """Those of what is compared at several numbers of connections."""
+    group.add_argument("--scale-sizes", type=sizes, default="500,2000,10000",
+                       help="scale, peers: connections, ascending (500,2000,10000)")
+    group.add_argument("--scale-rounds", type=int, default=20,
+                       help="scale, peers: of one message; of a burst a quarter of it (20)")
+    group.add_argument("--peer-memory-sizes", type=sizes, default="2000,6000,10000",
+                       help="peers: idle connections, ascending (2000,6000,10000)")
 
 
 def sizes(text):
@@ -124,6 +145,15 @@ def sizes(text):
     if len(numbers) < 2 or numbers != sorted(set(numbers)):
         raise argparse.ArgumentTypeError("at least two numbers, ascending")
     return numbers
+
+
+def peers_among(text):
+    """Names with commas between them."""
+    chosen = [name for name in text.split(",") if name]
+    for name in chosen:
+        if name not in peer_names():
+            raise argparse.ArgumentTypeError(f"bench/peers has no '{name}'")
+    return chosen
 
 
 def built(options):
@@ -138,8 +168,8 @@ def built(options):
 
 
 def built_swift(product):
-    """Built in release."""
-    build = ["swift", "build", "-c", "release", "--product", product]
+    """Built in release, with the flags of `make build`, so that there is nothing to build anew."""
+    build = ["swift", "build", "-c", "release", "--static-swift-stdlib", "--product", product]
     subprocess.run(build, cwd=ROOT, check=True, stdout=sys.stderr)
     return str(ROOT / ".build/release" / product)
 
@@ -175,11 +205,15 @@ def main():
     raise_descriptor_limit()
     about = table.conditions(ROOT, options.store, options.url or options.server)
     bench = Bench(options, built(options))
-    results = []
-    for name in chosen(options):
-        bench.say(f"{name}: begins")
-        results.append(SCENARIOS[name](bench))
+    results, begun, names = [], time.monotonic(), chosen(options)
+    for number, name in enumerate(names):
+        minutes = (time.monotonic() - begun) / 60
+        bench.say(f"[{number + 1} of {len(names)}, {minutes:.0f} min gone] {name}: begins")
+        results.append(SCENARIOS[name](bench) | {"name": name})
+        # After each scenario, so that a run that is ended early leaves what it has.
         text = table.write(options.results, about, results)
+    if options.publish:
+        table.publish(PUBLISHED, about, results)
     print(text, end="")
 
 

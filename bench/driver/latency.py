@@ -49,8 +49,34 @@ def _result(bench, reports):
     name = f"latency, {bench.latency_connections} connections"
     titles = ("commit to arrival", "ceiling, pipe to arrival")
     rows = [row for title, report in zip(titles, reports) for row in _rows(title, report)]
+    rows += [(f"{label}, ratio to the ceiling", _ratio(label, reports)) for label in ("p50", "p99")]
     rows = [(f"{name}: {what}", figure) for what, figure in rows]
-    return {"scenario": name, "server": reports[0], "ceiling": reports[1], "rows": rows}
+    return {
+        "scenario": name, "server": reports[0], "ceiling": reports[1], "rows": rows,
+        "charts": [_chart(name, reports)],
+    }
+
+
+def _ratio(label, reports):
+    ours, ceiling = (report[f"arrival_{label}_us"] for report in reports)
+    return f"{ours / ceiling:.2f}"
+
+
+def _chart(name, reports):
+    """The share of the deliveries that had arrived within a time. The last thousandth is in the table: it
+    would press all others together."""
+    names = ("Millstream: commit to arrival", "ceiling: pipe to arrival")
+    series = [
+        {"name": name, "dashed": index == 1, "points": [
+            [us / 1e3, 100 * share] for share, us in report["arrival_quantiles"] if share <= 0.999
+        ]}
+        for index, (name, report) in enumerate(zip(names, reports))
+    ]
+    return {
+        "file": "latency", "title": name.capitalize() + ": how many had it, and when",
+        "x": {"label": "time since the publishing [ms]"},
+        "y": {"label": "share of the deliveries [%]", "end": 100}, "series": series,
+    }
 
 
 def _rows(title, report):
