@@ -162,6 +162,7 @@ def built(options):
         "server": options.server or (None if options.url else built_swift("millstream")),
         "load": options.load_client or built_swift("millstream-load"),
         "ceiling": built_c("ceiling"),
+        "listen": built_c("listen", libraries=pq_flags()),
         "churn": built_c("churn"),
         "count": built_c("count", "-shared", "-fPIC"),
     }
@@ -174,13 +175,19 @@ def built_swift(product):
     return str(ROOT / ".build/release" / product)
 
 
-def built_c(name, *flags):
+def pq_flags():
+    """Where Postgres' client library is."""
+    command = ["pkg-config", "--cflags", "--libs", "libpq"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+def built_c(name, *flags, libraries=()):
     """Built anew: that takes no time."""
     program = ROOT / ".build/bench" / name
     program.parent.mkdir(parents=True, exist_ok=True)
     flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
     source = str(ROOT / f"bench/{name}/{name}.c")
-    subprocess.run(["cc", *flags, "-o", str(program), source], check=True)
+    subprocess.run(["cc", *flags, "-o", str(program), source, *libraries], check=True)
     return str(program)
 
 

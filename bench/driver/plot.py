@@ -14,7 +14,7 @@ import math
 import pathlib
 
 WIDTH, HEIGHT = 760, 430
-LEFT, RIGHT, TOP, BOTTOM = 84, 24, 84, 62
+LEFT, RIGHT, TOP, BOTTOM = 92, 28, 84, 62
 FEW = 20
 LEGEND_COLUMNS = 2
 STYLE = """

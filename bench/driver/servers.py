@@ -27,7 +27,7 @@ class Millstream:
     """`millstream serve` on a database that has its schema."""
 
     def __init__(self, command, conninfo, store, environment, flags):
-        self.store = store
+        self.store, self.conninfo = store, conninfo
         arguments = [*command, "serve", "--listen", "127.0.0.1:0", "--database", conninfo]
         # One loop unless something else is said: most figures are of one core.
         arguments += [] if "--loops" in flags else ["--loops", "1"]
@@ -85,7 +85,7 @@ class Given:
     """A server that somebody else started; all connections are on the one URL given."""
 
     def __init__(self, url, pid, conninfo, store):
-        self._url, self.pid = url, pid
+        self._url, self.pid, self.conninfo = url, pid, conninfo
         self.publisher = DatabasePublisher(conninfo, store) if conninfo else None
 
     def url(self, _stream):
