@@ -1,5 +1,5 @@
-"""Scenario `peers`: Millstream and other servers (bench/peers) in one run: deliveries a second of a message and
-of a burst, rounds in turn, and the memory of an idle connection."""
+"""Scenario `peers`: Millstream and other servers (bench/peers) in one run: deliveries a second of a
+message and of a burst, rounds in turn, and the memory of an idle connection."""
 
 import contextlib
 import pathlib
@@ -62,12 +62,14 @@ def _rows(part):
     ours = part["sides"][OURS]
     rows = []
     for title, side in part["sides"].items():
+        processor = spread(side["processor_us"], "{:.2f}") + " µs/delivery"
         rows.append((f"{name}: deliveries/s of {title}", spread(side["rates"], "{:,.0f}")))
-        rows.append((f"{name}: processor time of {title}", spread(side["processor_us"], "{:.2f}") + " µs/delivery"))
+        rows.append((f"{name}: processor time of {title}", processor))
     for title, side in part["sides"].items():
         if title != OURS:
-            rows.append((f"{name}: ratio to {title}", _ratios(ours, side, "rates")))
-            rows.append((f"{name}: ratio to {title}, from the publishing on", _ratios(ours, side, "whole_rates")))
+            ratio = f"{name}: ratio to {title}"
+            rows.append((ratio, _ratios(ours, side, "rates")))
+            rows.append((f"{ratio}, from the publishing on", _ratios(ours, side, "whole_rates")))
     return rows
 
 

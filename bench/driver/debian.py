@@ -1,5 +1,4 @@
-"""Debian's packages, unpacked into a directory of ours and not installed: so no service starts, nothing of the
-machine changes, and nobody has to be root."""
+"""Debian's packages, unpacked into a directory of ours and not installed: so no service starts."""
 
 import os
 import pathlib

@@ -1,6 +1,6 @@
-"""What a figure is to reach (bench/goals.json), and whether it did. A goal names a row of the table; what is
-compared is the number with which the row's figure begins. Reported, never asserted: a machine that is busy
-with something else is no failure of the program."""
+"""What a figure is to reach (bench/goals.json), and whether it did. A goal names a row of the table; what
+is compared is the number with which the row's figure begins. Reported, never asserted: a machine that is
+busy with something else is no failure of the program."""
 
 import json
 import pathlib
@@ -12,7 +12,8 @@ FILE = pathlib.Path(__file__).resolve().parent.parent / "goals.json"
 def of(scenarios):
     """The goals of these scenarios by the name of their row."""
     scenarios = set(scenarios)
-    return {goal["figure"]: goal for goal in json.loads(FILE.read_text()) if goal["scenario"] in scenarios}
+    goals = json.loads(FILE.read_text())
+    return {goal["figure"]: goal for goal in goals if goal["scenario"] in scenarios}
 
 
 def text(goal):

@@ -9,11 +9,12 @@ ROUND_SECONDS = 30
 # What Postgres plans and caches at the first calls is not what is measured.
 WARM_UP = 3
 TITLES = ("commit to arrival", "ceiling behind LISTEN, commit to arrival", "ceiling, pipe to arrival")
+LINES = ("Millstream", "ceiling behind a bare LISTEN", "ceiling fed by a pipe")
 
 
 def latency(bench):
-    """The server; a ceiling that a bare LISTEN feeds, which is the kernel's and Postgres' share; and one fed
-    from a pipe, which is the fan-out's share alone. They take turns, a third of a period apart."""
+    """The server; a ceiling that a bare LISTEN feeds, which is the kernel's and Postgres' share; and one
+    fed from a pipe, which is the fan-out's share alone. They take turns, a third of a period apart."""
     count = max(1, round(bench.seconds * bench.rate))
     with bench.server() as server, bench.ceiling() as ceiling, _listening(bench, server) as listening:
         sides = (server, listening, ceiling)
@@ -55,11 +56,12 @@ def _result(bench, reports):
         del report["rounds_ns"]
     name = f"latency, {bench.latency_connections} connections"
     rows = [row for title, report in zip(TITLES, reports) for row in _rows(title, report)]
-    rows += [(f"{label}, ratio to the ceiling behind LISTEN", _ratio(label, reports)) for label in ("p50", "p99")]
+    for label in ("p50", "p99"):
+        rows.append((f"{label}, ratio to the ceiling behind LISTEN", _ratio(label, reports)))
     rows = [(f"{name}: {what}", figure) for what, figure in rows]
     return {
-        "scenario": name, "server": reports[0], "listening": reports[1], "ceiling": reports[2], "rows": rows,
-        "charts": [_chart(name, reports)],
+        "scenario": name, **dict(zip(("server", "listening", "ceiling"), reports)),
+        "rows": rows, "charts": [_chart(name, reports)],
     }
 
 
@@ -72,10 +74,10 @@ def _chart(name, reports):
     """The share of the deliveries that had arrived within a time. The last thousandth is in the table: it
     would press all others together."""
     series = [
-        {"name": title.capitalize(), "dashed": index > 0, "points": [
+        {"name": name, "dashed": index > 0, "points": [
             [us / 1e3, 100 * share] for share, us in report["arrival_quantiles"] if share <= 0.999
         ]}
-        for index, (title, report) in enumerate(zip(TITLES, reports))
+        for index, (name, report) in enumerate(zip(LINES, reports))
     ]
     return {
         "file": "latency", "title": name.capitalize() + ": how many had it, and when",

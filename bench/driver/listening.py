@@ -1,4 +1,4 @@
-"""The ceiling behind a bare LISTEN (bench/listen): what Postgres and the kernel must do from a commit on."""
+"""The ceiling behind a bare LISTEN (bench/listen): what a commit must cost with Postgres and kernel."""
 
 from .process import Process
 from .publisher import DatabasePublisher

@@ -4,9 +4,9 @@
      "x": {"label": "connections"}, "y": {"label": "RSS [MB]", "log": True},
      "series": [{"name": "Millstream", "points": [[x, y], [x, y, low, high], …], "dashed": False}]}
 
-An axis that is not logarithmic begins at 0. `low` and `high` are drawn as a bar (quartiles). A series of more
-points than FEW is a line without marks. The background is the chart's own, and all colours change with the
-reader's scheme, so that it is legible wherever it is shown.
+An axis that is not logarithmic begins at 0. `low` and `high` are drawn as a bar (quartiles). A series of
+more points than FEW is a line without marks. The background is the chart's own, and all colours change
+with the reader's scheme, so that it is legible wherever it is shown.
 """
 
 import html
@@ -110,7 +110,8 @@ def svg(chart):
 
 
 def _text(x, y, text, anchor, kind="", more=""):
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}"{more}>{html.escape(text)}</text>'
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text {place} class="{kind}"{more}>{html.escape(text)}</text>'
 
 
 def _stroke(x1, y1, x2, y2, kind):
@@ -158,8 +159,8 @@ def _line(index, series, x, y):
     parts = [f'<polyline class="{_kind(index, series)}" points="{path}"/>']
     for point in series["points"]:
         if len(point) == 4:
-            at = x.place(point[0])
-            parts.append(_stroke(at, y.place(point[2]), at, y.place(point[3]), f"line s{index % COLOURS}"))
+            at, low, high = x.place(point[0]), y.place(point[2]), y.place(point[3])
+            parts.append(_stroke(at, low, at, high, f"line s{index % COLOURS}"))
     if len(places) <= FEW:
         parts += [_mark(index, a, b) for a, b in places]
     return parts

@@ -1,5 +1,5 @@
-"""Scenario `scale`: deliveries a second with few and with many connections, of one message and of a burst;
-the server and the ceiling in turn."""
+"""Scenario `scale`: deliveries a second with few and with many connections, of one message and of a
+burst; the server and the ceiling in turn."""
 
 from .fanout import in_turn, quartiles, spread
 
@@ -25,7 +25,8 @@ def rates_at_sizes(bench, name, sides):
     for size in bench.scale_sizes:
         for burst in (1, BURST):
             rounds = bench.scale_rounds if burst == 1 else max(3, bench.scale_rounds // BURST_SHARE)
-            part = bench.but(connections=size, burst=burst, rounds=rounds, warm_up=2 if burst == 1 else 1)
+            warm_up = 2 if burst == 1 else 1
+            part = bench.but(connections=size, burst=burst, rounds=rounds, warm_up=warm_up)
             bench.say(f"{name}: {size} connections, {kind(burst)}")
             results = in_turn(part, sides.values(), name)
             measured.append({"size": size, "burst": burst, "sides": dict(zip(sides, results))})
@@ -41,8 +42,8 @@ def _rows(measured):
     rows = []
     for part in measured:
         name = f"scale, {kind(part['burst'])} to {part['size']}"
-        sides = part["sides"].items()
-        rows += [(f"{name}: deliveries/s, {title}", spread(side["rates"], "{:,.0f}")) for title, side in sides]
+        for title, side in part["sides"].items():
+            rows.append((f"{name}: deliveries/s of {title}", spread(side["rates"], "{:,.0f}")))
     return rows
 
 

@@ -1,5 +1,5 @@
-"""Other servers. Each file here but this one is an adapter: a class `Peer`, of which bench/README.md says what
-it must have ("Add your own")."""
+"""Other servers. Each file here but this one is an adapter: a class `Peer`, of which bench/README.md says
+what it must have ("Add your own server")."""
 
 import importlib
 import pathlib

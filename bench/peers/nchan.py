@@ -50,7 +50,7 @@ http {{
 
 
 class Peer:
-    """One nginx. It says nothing when it has subscribed a connection, but sends the head of its answer then."""
+    """One nginx. When it has subscribed a connection, it says no more than the head of its answer."""
 
     title = "nchan"
     ready = "head"
@@ -101,8 +101,8 @@ class Peer:
 
 
 class Publisher:
-    """One connection that stays open. The requests of a burst are written at once, one behind the other, and
-    answered by and by: nginx reads them as fast as it gets them done."""
+    """One connection that stays open. The requests of a burst are written at once, one behind the other,
+    and answered by and by: nginx reads them as fast as it gets them done."""
 
     def __init__(self, port):
         self._socket = socket.create_connection(("127.0.0.1", port))
@@ -114,8 +114,8 @@ class Publisher:
         """A channel is there when somebody asks for it."""
 
     def publish(self, stream, count=1, size=64):
-        """So many messages; returns when all are accepted. Behind the time stands a message's number, by which
-        the load client checks the order: ids of nchan are no numbers."""
+        """So many messages; returns when all are accepted. Behind the time stands a message's number, by
+        which the load client checks the order: ids of nchan are no numbers."""
         self._socket.sendall(b"".join(self._request(stream, size) for _ in range(count)))
         for _ in range(count):
             self._read_answer()
@@ -143,8 +143,8 @@ class Publisher:
 
 
 def _make_state_directory():
-    """nginx is told directories of ours, but with nchan's module it also makes one in that which it was built
-    with, and ends when it cannot."""
+    """nginx is told directories of ours, but with nchan's module it also makes one in that which it was
+    built with, and ends when it cannot."""
     if STATE_DIRECTORY.exists():
         return
     as_root = [] if os.geteuid() == 0 else ["sudo"]
