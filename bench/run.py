@@ -212,16 +212,24 @@ def main():
     raise_descriptor_limit()
     about = table.conditions(ROOT, options.store, options.url or options.server)
     bench = Bench(options, built(options))
-    results, begun, names = [], time.monotonic(), chosen(options)
+    results = []
+    try:
+        run(bench, about, results)
+    finally:
+        # Of an hour's run that ends in an error, too: what it has is no less true.
+        print(table.markdown(about, results), end="")
+    if options.publish:
+        table.publish(PUBLISHED, about, results)
+
+
+def run(bench, about, results):
+    """Appends the results of one scenario after the other, and writes what there is each time."""
+    begun, names = time.monotonic(), chosen(bench)
     for number, name in enumerate(names):
         minutes = (time.monotonic() - begun) / 60
         bench.say(f"[{number + 1} of {len(names)}, {minutes:.0f} min gone] {name}: begins")
         results.append(SCENARIOS[name](bench) | {"name": name})
-        # After each scenario, so that a run that is ended early leaves what it has.
-        text = table.write(options.results, about, results)
-    if options.publish:
-        table.publish(PUBLISHED, about, results)
-    print(text, end="")
+        table.write(bench.results, about, results)
 
 
 if __name__ == "__main__":
