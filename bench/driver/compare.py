@@ -6,10 +6,10 @@ import pathlib
 
 import peers
 
-from .fanout import spread
+from .fanout import side_by_side, spread
 from .line_fit import slope
 from .memory import chart as memory_chart
-from .memory import in_megabytes, points_of
+from .memory import in_megabytes, points_of, slope_text
 from .scale import chart, kind, rates_at_sizes
 
 OURS = "Millstream"
@@ -68,13 +68,10 @@ def _rows(part):
     for title, side in part["sides"].items():
         if title != OURS:
             ratio = f"{name}: ratio to {title}"
-            rows.append((ratio, _ratios(ours, side, "rates")))
-            rows.append((f"{ratio}, from the publishing on", _ratios(ours, side, "whole_rates")))
+            rows.append((ratio, spread(side_by_side(ours, side), "{:.2f}")))
+            whole = side_by_side(ours, side, "whole_rates")
+            rows.append((f"{ratio}, from the publishing on", spread(whole, "{:.2f}")))
     return rows
-
-
-def _ratios(ours, theirs, figure):
-    return spread([our / their for our, their in zip(ours[figure], theirs[figure])], "{:.2f}")
 
 
 def _memory_rows(memory):
@@ -82,6 +79,5 @@ def _memory_rows(memory):
     for title, points in memory.items():
         for figure, label in (("rss", "RSS"), ("anon", "anonymous")):
             value, error = slope([(size, measured[figure]) for size, measured in points])
-            text = f"{value:,.0f} ± {error:,.0f} bytes/connection"
-            rows.append((f"peers, idle: {label} of {title}", text))
+            rows.append((f"peers, idle: {label} of {title}", slope_text(value, error)))
     return rows

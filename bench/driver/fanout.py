@@ -96,18 +96,23 @@ def in_turn(bench, servers, name="fanout"):
 
 
 def _result(bench, server, ceiling):
-    ratios = [ours / theirs for ours, theirs in zip(server["rates"], ceiling["rates"])]
+    ratios = side_by_side(server, ceiling)
     kind = "one message" if bench.burst == 1 else f"a burst of {bench.burst}"
     name = f"fan-out, {kind} to {bench.connections}"
     rows = [
         (f"{name}: deliveries/s", spread(server["rates"], "{:,.0f}")),
         (f"{name}: deliveries/s of the ceiling", spread(ceiling["rates"], "{:,.0f}")),
-        (f"{name}: ratio to the ceiling", spread(ratios, "{:.2f}")),
+        (f"{name}: ratio to the ceiling", spread(ratios, "{:.3f}")),
         (f"{name}: processor time", _processor(server)),
         (f"{name}: processor time of the ceiling", _processor(ceiling)),
         (f"{name}: the load client's own", _own(bench, server["load"])),
     ]
     return {"scenario": name, "server": server, "ceiling": ceiling, "ratios": ratios, "rows": rows}
+
+
+def side_by_side(ours, theirs, figure="rates"):
+    """The ratio of each two rounds that were next to each other."""
+    return [our / their for our, their in zip(ours[figure], theirs[figure])]
 
 
 def spread(values, form):

@@ -67,7 +67,7 @@ def _result(bench, reports):
 
 def _ratio(label, reports):
     ours, listening, _ = (report[f"arrival_{label}_us"] for report in reports)
-    return f"{ours / listening:.2f}"
+    return f"{ours / listening:.3f}"
 
 
 def _chart(name, reports):

@@ -55,7 +55,7 @@ def after_messages(bench):
 def _compared(result, before, after):
     """With the same servers' connections before anything was published."""
     slopes = [slope([(size, each["rss"]) for size, each in points])[0] for points in (before, after)]
-    row = (f"{result['scenario']}: RSS, against the same servers' before", f"{slopes[1] / slopes[0]:.2f}")
+    row = (f"{result['scenario']}: RSS, against the same servers' before", f"{slopes[1] / slopes[0]:.3f}")
     series = [
         {"name": "before", "points": in_megabytes(before)},
         {"name": result["scenario"].removeprefix("memory, "), "points": in_megabytes(after)},
@@ -112,10 +112,15 @@ def _rows(name, slopes):
     rows = []
     for figure, label in LABELS.items():
         if figure in slopes:
-            error = slopes[figure]["error"]
-            text = f"{slopes[figure]['bytes']:.0f}" + (f" ± {error:.0f}" if error else "")
-            rows.append((f"{name}: {label}", f"{text} bytes/connection"))
+            text = slope_text(slopes[figure]["bytes"], slopes[figure]["error"])
+            rows.append((f"{name}: {label}", text))
     return rows
+
+
+def slope_text(value, error):
+    """With two sizes there is no error to tell (nan, or None)."""
+    known = error is not None and not math.isnan(error)
+    return f"{value:,.0f}" + (f" ± {error:,.0f}" if known else "") + " bytes/connection"
 
 
 LABELS = {

@@ -1,7 +1,7 @@
 """Scenario `scale`: deliveries a second with few and with many connections, of one message and of a
 burst; the server and the ceiling in turn."""
 
-from .fanout import in_turn, quartiles, spread
+from .fanout import in_turn, quartiles, side_by_side, spread
 
 # A burst is that many messages; it needs fewer rounds, as each is a hundred times as long.
 BURST = 100
@@ -44,6 +44,8 @@ def _rows(measured):
         name = f"scale, {kind(part['burst'])} to {part['size']}"
         for title, side in part["sides"].items():
             rows.append((f"{name}: deliveries/s of {title}", spread(side["rates"], "{:,.0f}")))
+        ratios = side_by_side(*part["sides"].values())
+        rows.append((f"{name}: ratio to the ceiling", spread(ratios, "{:.3f}")))
     return rows
 
 
