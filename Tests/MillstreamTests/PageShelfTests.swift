@@ -96,7 +96,7 @@ extension ScriptedSocketTests {
 
     private func page(after: Int64) -> Page {
       let frames = Chunk(start: 0, capacity: 256 * 1024)
-      _ = frames.append([1], throughID: after + 1)
+      _ = frames.append([1], throughID: after + 1, .stored)
       return Page(after: after, through: after + 1, hasBefore: true, frames: frames)
     }
   }

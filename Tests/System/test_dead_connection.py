@@ -195,7 +195,7 @@ def test_dead_during_a_replay(site):
     # The answers of a page hold some 250 kB.
     site.reads.freeze_after(1_000_000)
     with site.subscribers(since=0) as crowd:
-        wait_until(lambda: site.reads.frozen_count, "the death of the session")
+        crowd.wait(lambda _: site.reads.frozen_count, "the death of the session")
         wait_for_heartbeats(crowd, 1)
         assert_got(crowd, texts)
 

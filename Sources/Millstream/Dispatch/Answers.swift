@@ -54,9 +54,6 @@ extension Dispatcher: StoreReceiver {
 
   /// The stream is seen for the first time, or is another than before.
   private func begin(_ stream: Stream, _ finding: Finding) {
-    for connection in stream.waiting.members {
-      writer.backlog(of: connection)?.ephemeralsFrom = 0
-    }
     if stream.identity == 0 && !stream.reader.isKnown {
       stream.log = StreamLog(tip: finding.tip, epoch: finding.epoch)
       keepOrder(of: stream, from: finding.tip, finding)
@@ -65,6 +62,10 @@ extension Dispatcher: StoreReceiver {
     }
     stream.identity = finding.identity
     stream.isInDoubt = false
+    // Positions count anew, and what those who wait have to be told they are told apart.
+    for connection in stream.waiting.members {
+      writer.backlog(of: connection)?.ephemeralsFrom = stream.log.end
+    }
   }
 
   /// Whatever is in the new stream is new to those who are connected. What was begun of the old one is
@@ -86,15 +87,26 @@ extension Dispatcher: StoreReceiver {
     stream.log = StreamLog(tip: 0, epoch: finding.epoch)
     keepOrder(of: stream, from: 0, finding)
     stream.pass.mustRepeat = stream.pass.isQueued
-    guard wasThere else { return }
-    for connection in stream.live.members + readers { tellOfReset(connection, lastSeen: lastSeen) }
+    if wasThere { tellOfReset(stream, readers, lastSeen: lastSeen) }
+  }
+
+  /// Those who are live find it in the log, in slices, however many they are.
+  private func tellOfReset(_ stream: Stream, _ readers: [ConnectionRef], lastSeen: Int64) {
+    for connection in readers { tellOfReset(connection, lastSeen: lastSeen) }
+    if stream.live.isEmpty { return }
+    writer.statistics.resets += UInt64(stream.live.count)
+    stream.log.appendReset(Dispatcher.resetFrame(lastSeen: lastSeen))
+    fanOut.enqueue(stream)
   }
 
   /// Says that the ids have begun anew.
   func tellOfReset(_ connection: ConnectionRef, lastSeen: Int64) {
     writer.statistics.resets += 1
-    writer.sendOwn(
-      ControlFrames.gap(lastSeen: lastSeen, oldest: nil, reason: "reset"), to: connection)
+    writer.sendOwn(Dispatcher.resetFrame(lastSeen: lastSeen), to: connection)
+  }
+
+  private static func resetFrame(lastSeen: Int64) -> [UInt8] {
+    ControlFrames.gap(lastSeen: lastSeen, oldest: nil, reason: "reset")
   }
 
   /// Whoever has a page goes on by itself.

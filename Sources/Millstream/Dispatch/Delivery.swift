@@ -104,6 +104,9 @@ extension Dispatcher {
     backlog.joinedAt = 0
     backlog.ephemeralsFrom = connection.pointee.position
     stream.fallBehind(connection)
+    if let reset = stream.log.reset, connection.pointee.position < reset.end {
+      writer.sendOwn(reset.frame, to: connection)
+    }
     queueTurn(connection)
   }
 }

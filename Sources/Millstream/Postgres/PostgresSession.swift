@@ -35,6 +35,8 @@ class PostgresSession {
   /// The server's timeline: another one after a standby was promoted, or a backup restored. Empty where
   /// the server does not say.
   private(set) var timeline = ""
+  /// When that was asked last, in milliseconds of the monotonic clock.
+  private var checkedAtMs: Int64 = 0
 
   private let loop: EventLoop
   private let logger: Logger
@@ -97,6 +99,8 @@ class PostgresSession {
   /// `flush` sends it.
   func submit(_ query: Query, moreFollow: Bool = false) {
     guard let connection, machine.isConnected else { return query.failed(.sessionLost) }
+    // A session that always has something to do is never idle: what server it is is asked in between.
+    if openQueries == 0 && isCheckDue { checkAgain() }
     let isFirst = openQueries == 0
     let strings = query.parameters.map { $0.map { strdup($0) } ?? nil }
     defer { strings.forEach { free($0) } }
@@ -218,6 +222,7 @@ class PostgresSession {
   private func answered(_ isPrimary: Bool, _ timeline: String) {
     if !isPrimary { log("is a standby, which sends no notifications; looking for the primary") }
     self.timeline = timeline
+    checkedAtMs = Clock.system.monotonicMs
     perform(machine.checked(isPrimary: isPrimary))
   }
 
@@ -269,13 +274,22 @@ class PostgresSession {
   private func deadlinePassed() {
     if !machine.isReady { return fail("no log-in within \(limits.connectMs) ms") }
     if openQueries > 0 { return fail("no answer within the time limit") }
-    // Behind a pooler it may have become another server's session without a break.
+    checkAgain()
+    flush()
+  }
+
+  private var isCheckDue: Bool {
+    machine.isReady && Clock.system.monotonicMs - checkedAtMs >= limits.healthCheckMs
+  }
+
+  /// Behind a pooler it may have become another server's session without a break.
+  private func checkAgain() {
+    checkedAtMs = Clock.system.monotonicMs
     askWhatServer { [unowned self] isPrimary, timeline in
       if !isPrimary { return fail("became a session with a standby") }
       if timeline != self.timeline { fail("became a session with another primary") }
     }
-    flush()
-    deadline.fire(afterMs: limits.signOfLifeMs)
+    setDeadline(isSignOfLifeDue: true)
   }
 
   /// - Parameter isSignOfLifeDue: the server has nothing to do before its next answer.

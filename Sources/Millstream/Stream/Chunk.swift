@@ -66,11 +66,11 @@ final class Chunk {
     return true
   }
 
-  /// Appends a frame that stands for all ids up to `throughID` that are missing, for everyone.
-  func append(_ frame: [UInt8], throughID: Int64) -> Bool {
+  /// Appends a frame that is no message; whoever has had it has had all up to `throughID`.
+  func append(_ frame: [UInt8], throughID: Int64, _ kind: Kind) -> Bool {
     guard frame.count <= capacity - count else { return false }
     frame.withUnsafeBytes { (base + count).copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-    entries.append(Entry(id: throughID, offset: count, audience: -1, kind: .stored))
+    entries.append(Entry(id: throughID, offset: count, audience: -1, kind: kind))
     count += frame.count
     return true
   }

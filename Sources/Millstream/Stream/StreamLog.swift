@@ -18,6 +18,10 @@ struct StreamLog {
   /// where the store has such a thing.
   let epoch: UInt32?
 
+  /// The frame that says that the stream has begun anew, and where it ends: whoever is taken out of the
+  /// log before that has to be told otherwise.
+  private(set) var reset: (frame: [UInt8], end: UInt64)?
+
   static let smallestChunk = 1024
   static let largestChunk = 64 * 1024
 
@@ -55,15 +59,24 @@ struct StreamLog {
 
   /// What lies between `tip` and `oldest` cannot be had any more: whoever comes by is told.
   mutating func appendGap(oldest: Int64) {
-    let frame = ControlFrames.gap(lastSeen: tip, oldest: oldest)
-    if chunks.last?.append(frame, throughID: oldest - 1) != true {
+    append(ControlFrames.gap(lastSeen: tip, oldest: oldest), throughID: oldest - 1, .stored)
+    tip = oldest - 1
+  }
+
+  /// The first frame of a stream that has begun anew, for those who were in the log of the old one.
+  mutating func appendReset(_ frame: [UInt8]) {
+    append(frame, throughID: tip, .ephemeral)
+    reset = (frame, end)
+  }
+
+  private mutating func append(_ frame: [UInt8], throughID id: Int64, _ kind: Chunk.Kind) {
+    if chunks.last?.append(frame, throughID: id, kind) != true {
       let chunk = makeChunk(for: frame.count)
-      let fits = chunk.append(frame, throughID: oldest - 1)
+      let fits = chunk.append(frame, throughID: id, kind)
       precondition(fits, "the chunk was made for this frame")
       chunks.append(chunk)
     }
     end = chunks[chunks.count - 1].end
-    tip = oldest - 1
   }
 
   /// Small streams stay small: chunks begin at 1 KiB and double up to 64 KiB.
