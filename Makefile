@@ -64,7 +64,7 @@ mutations: ## Break the rules one at a time: the simulation has to find out
 	Tests/setup.sh packages
 	Tests/Simulation/mutations.py
 
-bench: ## Measure, and print a table (BENCH_FLAGS="fanout --rounds 10")
+bench: ## Measure: a table, JSON and charts in bench/results (BENCH_FLAGS="fanout --rounds 10")
 	Tests/setup.sh packages
 	bench/run.py $(BENCH_FLAGS)
 

@@ -15,15 +15,18 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from driver import (  # noqa: E402
-    churn, counts, fairness, fanout, idle_cpu, latency, loops, many_streams, memory, publishing, replay,
-    replay_long, start, storm, table,
+    churn, compare, counts, fairness, fanout, idle_cpu, latency, loops, many_streams, memory,
+    publishing, replay, replay_long, scale, start, storm, table,
 )
 from driver.bench import Bench  # noqa: E402
+from peers import names as peer_names  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+PUBLISHED = ROOT / "bench/published"
 SCENARIOS = {
     "memory": memory.idle,
     "memory-after": memory.after_messages,
@@ -40,6 +43,8 @@ SCENARIOS = {
     "publishing": publishing.publishing,
     "start": start.start,
     "loops": loops.loops,
+    "scale": scale.scale,
+    "peers": compare.compare,
 }
 WITHOUT_DATABASE = ("memory",)
 
@@ -70,6 +75,10 @@ def add_server_flags(group):
     group.add_argument("--database", help="where to publish for the server at --url")
     group.add_argument("--ready", choices=("connected", "head"), default="connected",
                        help="what tells that the server at --url has subscribed a connection")
+    group.add_argument("--peers", type=peers_among, default=",".join(peer_names()),
+                       help=f"peers: other servers, of {', '.join(peer_names())} (all)")
+    group.add_argument("--publish", action="store_true",
+                       help="leave the table and the charts in bench/published, too")
     group.add_argument("--results", default=str(ROOT / "bench/results"), help="directory")
 
 
@@ -123,6 +132,7 @@ def add_size_flags(group):
     group.add_argument("--churn-hold-ms", type=int, default=0,
                        help="churn: how long each subscription is held (0)")
     add_more_size_flags(group)
+    add_comparison_flags(group)
 
 
 def add_more_size_flags(group):
@@ -156,6 +166,16 @@ def add_more_size_flags(group):
                        help="loops: load clients of each server; of several loops a multiple (4)")
 
 
+def add_comparison_flags(group):
+    """Those of what is compared at several numbers of connections."""
+    group.add_argument("--scale-sizes", type=sizes, default="500,2000,10000",
+                       help="scale, peers: connections, ascending (500,2000,10000)")
+    group.add_argument("--scale-rounds", type=int, default=20,
+                       help="scale, peers: of one message; of a burst a quarter of it (20)")
+    group.add_argument("--peer-memory-sizes", type=sizes, default="2000,6000,10000",
+                       help="peers: idle connections, ascending (2000,6000,10000)")
+
+
 def sizes(text):
     """Numbers with commas between them."""
     numbers = [int(part) for part in text.split(",")]
@@ -164,31 +184,47 @@ def sizes(text):
     return numbers
 
 
+def peers_among(text):
+    """Names with commas between them."""
+    chosen = [name for name in text.split(",") if name]
+    for name in chosen:
+        if name not in peer_names():
+            raise argparse.ArgumentTypeError(f"bench/peers has no '{name}'")
+    return chosen
+
+
 def built(options):
     """Paths of the programs."""
     return {
         "server": options.server or (None if options.url else built_swift("millstream")),
         "load": options.load_client or built_swift("millstream-load"),
         "ceiling": built_c("ceiling"),
+        "listen": built_c("listen", libraries=pq_flags()),
         "churn": built_c("churn"),
         "count": built_c("count", "-shared", "-fPIC"),
     }
 
 
 def built_swift(product):
-    """Built in release."""
+    """Built in release, with the flags of `make build`, so that there is nothing to build anew."""
     build = ["swift", "build", "-c", "release", "--static-swift-stdlib", "--product", product]
     subprocess.run(build, cwd=ROOT, check=True, stdout=sys.stderr)
     return str(ROOT / ".build/release" / product)
 
 
-def built_c(name, *flags):
+def pq_flags():
+    """Where Postgres' client library is."""
+    command = ["pkg-config", "--cflags", "--libs", "libpq"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+
+def built_c(name, *flags, libraries=()):
     """Built anew: that takes no time."""
     program = ROOT / ".build/bench" / name
     program.parent.mkdir(parents=True, exist_ok=True)
     flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
     source = str(ROOT / f"bench/{name}/{name}.c")
-    subprocess.run(["cc", *flags, "-o", str(program), source], check=True)
+    subprocess.run(["cc", *flags, "-o", str(program), source, *libraries], check=True)
     return str(program)
 
 
@@ -214,11 +250,23 @@ def main():
     about = table.conditions(ROOT, options.store, options.url or options.server)
     bench = Bench(options, built(options))
     results = []
-    for name in chosen(options):
-        bench.say(f"{name}: begins")
-        results.append(SCENARIOS[name](bench))
-        text = table.write(options.results, about, results)
-    print(text, end="")
+    try:
+        run(bench, about, results)
+    finally:
+        # Of an hour's run that ends in an error, too: what it has is no less true.
+        print(table.markdown(about, results), end="")
+    if options.publish:
+        table.publish(PUBLISHED, about, results)
+
+
+def run(bench, about, results):
+    """Appends the results of one scenario after the other, and writes what there is each time."""
+    begun, names = time.monotonic(), chosen(bench)
+    for number, name in enumerate(names):
+        minutes = (time.monotonic() - begun) / 60
+        bench.say(f"[{number + 1} of {len(names)}, {minutes:.0f} min gone] {name}: begins")
+        results.append(SCENARIOS[name](bench) | {"name": name})
+        table.write(bench.results, about, results)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ import Testing
     + "id:8-0000beef\r\ndata:t=12\r\n\r\n"
     + "event: pgbus:gap-detected\ndata: {}\n\n"
     + "id: 1700000000:0\ndata\ndata: tea=1\n\n"
+    + "id: 1700000000:1\ndata: t=12 n=34 x=5\n\n"
+    + "data: t=12 n=35\nid: 1700000000:2\n\n"
+    + "id: 9\ndata: t=12 n=36\n\n"
     + "event: disconnected\nid: \ndata:\n\n"
     + "event: pgbus:shutdown\ndata: {}\n\n"
 
@@ -27,6 +30,9 @@ import Testing
     .frame(Frame(kind: .message, identity: .number, id: 8, epoch: epochBeef, stampNs: 12)),
     .frame(Frame(kind: .gap)),
     .frame(Frame(kind: .message, identity: .opaque, id: 1_700_000_000)),
+    .frame(Frame(kind: .message, identity: .number, id: 34, stampNs: 12)),
+    .frame(Frame(kind: .message, identity: .number, id: 35, stampNs: 12)),
+    .frame(Frame(kind: .message, identity: .number, id: 9, stampNs: 12)),
     .frame(Frame(kind: .message, identity: .number)),
     .frame(Frame(kind: .goodbye)),
   ]

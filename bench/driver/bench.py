@@ -1,5 +1,6 @@
 """A run of the benchmark: its sizes, and how its processes are started."""
 
+import argparse
 import contextlib
 import sys
 
@@ -17,6 +18,10 @@ class Bench:
 
     def __getattr__(self, name):
         return getattr(self._options, name)
+
+    def but(self, **options):
+        """The same with other sizes."""
+        return Bench(argparse.Namespace(**vars(self._options) | options), self.binaries)
 
     @contextlib.contextmanager
     def server(self, **started):

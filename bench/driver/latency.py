@@ -2,18 +2,22 @@
 
 import time
 
+from .listening import ListeningCeiling
+
 STREAM = "bench:0"
 ROUND_SECONDS = 30
 # What Postgres plans and caches at the first calls is not what is measured.
 WARM_UP = 3
+TITLES = ("commit to arrival", "ceiling behind LISTEN, commit to arrival", "ceiling, pipe to arrival")
+LINES = ("Millstream", "ceiling behind a bare LISTEN", "ceiling fed by a pipe")
 
 
 def latency(bench):
-    """The server from Postgres; the ceiling from its stdin, which is the fan-out's share alone.
-    They take turns, half a period apart."""
+    """The server; a ceiling that a bare LISTEN feeds, which is the kernel's and Postgres' share; and one
+    fed from a pipe, which is the fan-out's share alone. They take turns, a third of a period apart."""
     count = max(1, round(bench.seconds * bench.rate))
-    with bench.server() as server, bench.ceiling() as ceiling:
-        sides = (server, ceiling)
+    with bench.server() as server, bench.ceiling() as ceiling, _listening(bench, server) as listening:
+        sides = (server, listening, ceiling)
         loads = [_connected(bench, side, count) for side in sides]
         try:
             _publish(bench, sides, count)
@@ -24,6 +28,10 @@ def latency(bench):
             for load in loads:
                 load.process.stop()
     return _result(bench, reports)
+
+
+def _listening(bench, server):
+    return ListeningCeiling(bench.binaries, server.conninfo)
 
 
 def _connected(bench, side, count):
@@ -47,10 +55,35 @@ def _result(bench, reports):
     for report in reports:
         del report["rounds_ns"]
     name = f"latency, {bench.latency_connections} connections"
-    titles = ("commit to arrival", "ceiling, pipe to arrival")
-    rows = [row for title, report in zip(titles, reports) for row in _rows(title, report)]
+    rows = [row for title, report in zip(TITLES, reports) for row in _rows(title, report)]
+    for label in ("p50", "p99"):
+        rows.append((f"{label}, ratio to the ceiling behind LISTEN", _ratio(label, reports)))
     rows = [(f"{name}: {what}", figure) for what, figure in rows]
-    return {"scenario": name, "server": reports[0], "ceiling": reports[1], "rows": rows}
+    return {
+        "scenario": name, **dict(zip(("server", "listening", "ceiling"), reports)),
+        "rows": rows, "charts": [_chart(name, reports)],
+    }
+
+
+def _ratio(label, reports):
+    ours, listening, _ = (report[f"arrival_{label}_us"] for report in reports)
+    return f"{ours / listening:.3f}"
+
+
+def _chart(name, reports):
+    """The share of the deliveries that had arrived within a time. The last thousandth is in the table: it
+    would press all others together."""
+    series = [
+        {"name": name, "dashed": index > 0, "points": [
+            [us / 1e3, 100 * share] for share, us in report["arrival_quantiles"] if share <= 0.999
+        ]}
+        for index, (name, report) in enumerate(zip(LINES, reports))
+    ]
+    return {
+        "file": "latency", "title": name.capitalize() + ": how many had it, and when",
+        "x": {"label": "time since the publishing [ms]"},
+        "y": {"label": "share of the deliveries [%]", "end": 100}, "series": series,
+    }
 
 
 def _rows(title, report):

@@ -15,38 +15,71 @@ MESSAGE_SECONDS = 120
 def idle(bench):
     """Connections are added step by step to one server; nothing is ever published."""
     with bench.server() as server:
-        if server.publisher:
-            server.publisher.prepare(STREAM)
-        points, loads = [], []
-        try:
-            for size in bench.sizes:
-                added = size - sum(load.connections for load in loads)
-                loads.append(_hold(bench, server, added).connected())
-                points.append((size, _measure(server)))
-                bench.say(f"memory: {size} connections, RSS {points[-1][1]['rss'] / 1e6:.2f} MB")
-        finally:
-            for load in loads:
-                load.process.stop()
-    return _result("memory, idle", points)
+        return _result("memory, idle", points_of(bench, server))
+
+
+def points_of(bench, server):
+    """What a server holds with each of the sizes' connections."""
+    if server.publisher:
+        server.publisher.prepare(STREAM)
+    points, loads = [], []
+    try:
+        for size in bench.sizes:
+            added = size - sum(load.connections for load in loads)
+            loads.append(_hold(bench, server, added).connected())
+            points.append((size, _measure(server)))
+            bench.say(f"memory: {size} connections, RSS {points[-1][1]['rss'] / 1e6:.2f} MB")
+    finally:
+        for load in loads:
+            load.process.stop()
+    return points
 
 
 def after_messages(bench):
     """A fresh server for each size, so that each point has the same history: the log of what was
     published is then the same at every size and not in the slope."""
-    points = []
+    before, points = [], []
     for size in bench.sizes:
         with bench.server() as server:
             server.publisher.prepare(STREAM)
             with _hold(bench, server, size).connected() as load:
+                before.append((size, _measure(server)))
                 _publish(bench, server, load)
                 points.append((size, _measure(server)))
         rss = points[-1][1]["rss"] / 1e6
         bench.say(f"memory: {size} after {bench.after_messages} messages, RSS {rss:.2f} MB")
-    return _result(f"memory, idle after {bench.after_messages} messages", points)
+    result = _result(f"memory, idle after {bench.after_messages} messages", points)
+    return _compared(result, before, points)
+
+
+def _compared(result, before, after):
+    """With the same servers' connections before anything was published."""
+    slopes = [slope([(size, each["rss"]) for size, each in points])[0] for points in (before, after)]
+    row = (f"{result['scenario']}: RSS, against the same servers' before", f"{slopes[1] / slopes[0]:.3f}")
+    series = [
+        {"name": "before", "points": in_megabytes(before)},
+        {"name": result["scenario"].removeprefix("memory, "), "points": in_megabytes(after)},
+    ]
+    return result | {
+        "before": before, "rows": [*result["rows"], row],
+        "charts": [chart("memory-after", "Memory of fresh servers, before and after messages", series)],
+    }
+
+
+def in_megabytes(points):
+    """RSS, for a chart."""
+    return [[size, measured["rss"] / 1e6] for size, measured in points]
+
+
+def chart(file, title, series):
+    """Memory against connections."""
+    axes = {"x": {"label": "idle connections"}, "y": {"label": "RSS of the server [MB]"}}
+    return {"file": file, "title": title, **axes, "series": series}
 
 
 def _hold(bench, server, count):
-    return bench.load(server.url(STREAM), count, "--hold", ready=bench.ready)
+    ready = getattr(server, "ready", bench.ready)
+    return bench.load(server.url(STREAM), count, "--hold", ready=ready)
 
 
 def _publish(bench, server, load):
@@ -68,17 +101,26 @@ def _result(name, points):
     for figure in points[0][1]:
         value, error = slope([(size, measured[figure]) for size, measured in points])
         slopes[figure] = {"bytes": value, "error": None if math.isnan(error) else error}
-    return {"scenario": name, "slopes": slopes, "points": points, "rows": _rows(name, slopes)}
+    line = {"name": "Millstream, one loop", "points": in_megabytes(points)}
+    return {
+        "scenario": name, "slopes": slopes, "points": points, "rows": _rows(name, slopes),
+        "charts": [chart("memory", "Memory of idle connections", [line])],
+    }
 
 
 def _rows(name, slopes):
     rows = []
     for figure, label in LABELS.items():
         if figure in slopes:
-            error = slopes[figure]["error"]
-            text = f"{slopes[figure]['bytes']:.0f}" + (f" ± {error:.0f}" if error else "")
-            rows.append((f"{name}: {label}", f"{text} bytes/connection"))
+            text = slope_text(slopes[figure]["bytes"], slopes[figure]["error"])
+            rows.append((f"{name}: {label}", text))
     return rows
+
+
+def slope_text(value, error):
+    """With two sizes there is no error to tell (nan, or None)."""
+    known = error is not None and not math.isnan(error)
+    return f"{value:,.0f}" + (f" ± {error:,.0f}" if known else "") + " bytes/connection"
 
 
 LABELS = {

@@ -41,7 +41,7 @@ class Millstream:
     """`millstream serve` on a database that has its schema."""
 
     def __init__(self, command, conninfo, store, environment, flags):
-        self.store = store
+        self.store, self.conninfo = store, conninfo
         arguments = serve_arguments(command, conninfo, store, flags)
         self.process = Process("millstream", arguments, env=clean_environment() | environment)
         self.port = ready_port(self.process, READY_SECONDS)
@@ -94,7 +94,7 @@ class Given:
     """A server that somebody else started; all connections are on the one URL given."""
 
     def __init__(self, url, pid, conninfo, store):
-        self._url, self.pid = url, pid
+        self._url, self.pid, self.conninfo = url, pid, conninfo
         self.publisher = DatabasePublisher(conninfo, store) if conninfo else None
 
     def url(self, _stream):

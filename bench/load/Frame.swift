@@ -16,9 +16,10 @@ struct Frame: Equatable {
 
   enum Identity: UInt8 {
     case none
-    /// `id: N` or `id: N-EPOCH`.
+    /// `id: N` or `id: N-EPOCH`; where a server has another kind of id, `n=N` in the payload, behind
+    /// the time.
     case number
-    /// Another server's own kind of id: counted, not compared.
+    /// Another server's own kind of id, and no number in the payload: counted, not compared.
     case opaque
   }
 

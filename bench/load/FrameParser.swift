@@ -20,6 +20,8 @@ struct FrameParser {
     case id, epoch, event
     /// The `t`, the `=` and the digits at the beginning of a payload.
     case data, mark, stamp
+    /// The `n`, the `=` and the digits behind it.
+    case number, numberMark, numberDigits
     /// What is of no interest, up to the end of the line.
     case rest
   }
@@ -30,6 +32,7 @@ struct FrameParser {
     static let opaqueID = Found(rawValue: 2)
     static let data = Found(rawValue: 4)
     static let comment = Found(rawValue: 8)
+    static let payloadNumber = Found(rawValue: 16)
   }
 
   private var id: Int64 = 0
@@ -106,6 +109,9 @@ struct FrameParser {
     case .data: phase = byte == UInt8(ascii: "t") ? .mark : .rest
     case .mark: phase = byte == UInt8(ascii: "=") ? .stamp : .rest
     case .stamp: takeStamp(byte)
+    case .number: phase = byte == UInt8(ascii: "n") ? .numberMark : .rest
+    case .numberMark: byte == UInt8(ascii: "=") ? beginNumber() : (phase = .rest)
+    case .numberDigits: takeNumber(byte)
     case .rest: break
     case .head, .field: preconditionFailure("the head and names are taken elsewhere")
     }
@@ -129,10 +135,29 @@ struct FrameParser {
 
   private mutating func takeStamp(_ byte: UInt8) {
     guard FrameParser.isDigit(byte) else {
-      phase = .rest
+      phase = byte == UInt8(ascii: " ") && !hasNumericID ? .number : .rest
       return
     }
     stampNs = stampNs &* 10 &+ FrameParser.digit(byte)
+  }
+
+  /// Whether an id has come that its server counts up by one.
+  private var hasNumericID: Bool { found.contains(.id) && !found.contains(.opaqueID) }
+
+  /// Takes the place of what the digits of an opaque id had left.
+  private mutating func beginNumber() {
+    found.insert(.payloadNumber)
+    phase = .numberDigits
+    id = 0
+    epoch = 0
+  }
+
+  private mutating func takeNumber(_ byte: UInt8) {
+    guard FrameParser.isDigit(byte) else {
+      phase = .rest
+      return
+    }
+    id = id &* 10 &+ FrameParser.digit(byte)
   }
 
   /// At the colon. A line that begins with one is a comment.
@@ -140,7 +165,7 @@ struct FrameParser {
     switch token {
     case FrameParser.idName:
       found.insert(.id)
-      phase = .id
+      phase = found.contains(.payloadNumber) ? .rest : .id
     case FrameParser.eventName: phase = .event
     case FrameParser.dataName:
       phase = found.contains(.data) ? .rest : .data
@@ -169,6 +194,7 @@ struct FrameParser {
     if found.contains(.comment) { frame.kind = .comment }
     if found.contains(.data) { frame.kind = kind }
     if found.contains(.id) { frame.identity = found.contains(.opaqueID) ? .opaque : .number }
+    if found.contains(.payloadNumber) { frame.identity = .number }
     frame.id = id
     frame.epoch = epoch
     frame.stampNs = stampNs

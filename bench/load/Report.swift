@@ -5,6 +5,8 @@ struct Report {
     case number(Double, digits: Int)
     case text(String)
     case truth(Bool)
+    /// Only in JSON: pairs of a share of the samples and the value below which it lies.
+    case quantiles([(share: Double, us: Double)])
     /// Only in JSON.
     case rounds([(firstNs: Int64, lastNs: Int64)])
   }
@@ -73,8 +75,13 @@ struct Report {
       add("\(name)_\(label)_us", .number(Double(histogram.quantile(share)) / 1e3, digits: 1))
     }
     add("\(name)_max_us", .number(Double(histogram.largest) / 1e3, digits: 1))
+    let quantiles = Report.shares.map { ($0, Double(histogram.quantile($0)) / 1e3) }
+    add("\(name)_quantiles", .quantiles(quantiles))
     if histogram.negatives > 0 { add("\(name)_below_zero", .count(Int(histogram.negatives))) }
   }
+
+  /// Every hundredth, and finer towards the end.
+  private static let shares = (0...99).map { Double($0) / 100 } + [0.995, 0.999, 0.9999, 1]
 
   private mutating func addUse(_ timeline: Timeline) {
     let use = ProcessUse.now()

@@ -19,7 +19,7 @@ extension Report {
     case .number(let number, let digits): Decimal.text(number, digits: digits)
     case .text(let text): text
     case .truth(let truth): truth ? "yes" : "no"
-    case .rounds: nil
+    case .rounds, .quantiles: nil
     }
   }
 
@@ -29,6 +29,10 @@ extension Report {
     case .number(let number, let digits): Decimal.text(number, digits: digits)
     case .text(let text): "\"\(text)\""
     case .truth(let truth): truth ? "true" : "false"
+    case .quantiles(let quantiles):
+      "["
+        + quantiles.map { "[\($0.share),\(Decimal.text($0.us, digits: 1))]" }.joined(separator: ",")
+        + "]"
     case .rounds(let rounds):
       "[" + rounds.map { "[\($0.firstNs),\($0.lastNs)]" }.joined(separator: ",") + "]"
     }
