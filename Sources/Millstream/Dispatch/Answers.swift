@@ -131,6 +131,11 @@ extension Dispatcher: StoreReceiver {
     if let page { stream.requestedPages.remove(page) } else { stream.reader.failed() }
     readingPaused(of: stream)
     guard case .refused(let sqlState, let message) = failure else { return }
+    // It is locked, by somebody who makes it anew perhaps: whoever waits is let in once it is known what
+    // is there, or after the time that nobody waits for longer.
+    if failure.isLocked && !stream.reader.isKnown {
+      return remind(stream, afterMs: Dispatcher.lockedPauseMs)
+    }
     // A table that is gone is no fault: the next look says whether the stream still exists.
     if !failure.isAbsence { logRefusal(of: stream, sqlState: sqlState, message: message) }
     stream.isLookFailing = true

@@ -12,7 +12,10 @@ extension Dispatcher {
     let isNext = stream.reader.isKnown && id == stream.log.tip + 1 && epoch == stream.log.epoch
     if isNext && !stream.reader.isBusy && !isCrowded(stream) {
       message.lend { append($0, to: stream) }
-    } else if id > stream.log.tip || epoch != stream.log.epoch {
+    } else if epoch != stream.log.epoch {
+      // Of a stream that was made anew: what is above the old one's tip says nothing.
+      perform(stream.reader.lookWanted(), on: stream)
+    } else if id > stream.log.tip {
       wake(stream)
     }
   }
@@ -95,15 +98,34 @@ extension Dispatcher {
     return found
   }
 
+  /// What came late and it would not find in the store any more, as it is past its place.
+  private func lateFrames(
+    of stream: Stream, dueTo connection: ConnectionRef, _ backlog: Backlog
+  ) -> [[UInt8]] {
+    stream.log.late.compactMap { late in
+      guard late.position >= connection.pointee.position, late.id <= backlog.cursor else {
+        return nil
+      }
+      let (chunk, range) = stream.log.frame(at: late.position)
+      guard writer.dueRun(in: chunk, from: range.lowerBound, to: connection).isDue else {
+        return nil
+      }
+      return Array(
+        UnsafeRawBufferPointer(start: chunk.base + range.lowerBound, count: range.count))
+    }
+  }
+
   /// What a slow client stands in goes: it keeps the rest of its frame and reads on from the store.
   private func moveOutOfLog(_ connection: ConnectionRef, _ stream: Stream) {
     guard writer.detachBegunFrame(of: connection) else { return }
     let backlog = writer.ensureBacklog(of: connection)
     backlog.cursor = max(backlog.cursor, stream.log.idBefore(connection.pointee.position))
     backlog.hasReceived = true
+    let late = lateFrames(of: stream, dueTo: connection, backlog)
     backlog.joinedAt = 0
     backlog.ephemeralsFrom = connection.pointee.position
     stream.fallBehind(connection)
+    for frame in late { writer.sendOwn(frame, to: connection) }
     if let reset = stream.log.reset, connection.pointee.position < reset.end {
       writer.sendOwn(reset.frame, to: connection)
     }

@@ -16,6 +16,9 @@ final class Dispatcher {
   /// An ephemeral broadcast waits no longer for what was stored before it.
   static let longestEphemeralWaitMs: Int64 = 500
 
+  /// A stream that is not known yet and that somebody has locked is looked at again after that.
+  static let lockedPauseMs: Int64 = 250
+
   /// Bounds and intervals of the dispatcher.
   struct Limits {
     /// How many bytes of frames a stream keeps in memory for those who come back.

@@ -39,7 +39,7 @@ extension Dispatcher {
       remind(stream, afterMs: (stream.order.nextAskMs ?? nowMs) - nowMs)
     case .givenUp:
       stores[stream.store]?.findOpenHoles(
-        of: stream, finding, youngerThanMs: limits.holeWaitMs)
+        of: stream, finding, youngerThanMs: 2 * limits.holeWaitMs)
     }
   }
 

@@ -34,6 +34,11 @@ enum QueryFailure: Error {
   /// The server's refusal: its SQLSTATE and its words.
   case refused(sqlState: String, message: String)
 
+  /// Somebody else has a lock for longer than we wait.
+  var isLocked: Bool {
+    if case .refused("55P03", _) = self { true } else { false }
+  }
+
   /// The table, the function or the schema is not there.
   var isAbsence: Bool {
     guard case .refused(let sqlState, _) = self else { return false }

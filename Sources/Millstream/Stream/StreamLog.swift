@@ -12,6 +12,8 @@ struct StreamLog {
   private(set) var end: UInt64 = 0
   /// Ids up to this one are not in here (any more).
   private(set) var floor: Int64
+  /// Whoever stands at `start` has everything up to this id. Below `floor` where a message came late.
+  private var startID: Int64
   /// The highest id that was appended, or passed over.
   private(set) var tip: Int64
   /// Tells this stream's ids from those of an earlier stream of the same name; part of every `id:`
@@ -22,12 +24,17 @@ struct StreamLog {
   /// log before that has to be told otherwise.
   private(set) var reset: (frame: [UInt8], end: UInt64)?
 
+  /// The messages in here that have come out of their order, and where they begin: that somebody is past
+  /// such an id says nothing of whether it has had the message.
+  private(set) var late: [(id: Int64, position: UInt64)] = []
+
   static let smallestChunk = 1024
   static let largestChunk = 64 * 1024
 
   /// An empty log of a stream whose ids up to `tip` are somebody else's to deliver.
   init(tip: Int64, epoch: UInt32?) {
     floor = tip
+    startID = tip
     self.tip = tip
     self.epoch = epoch
   }
@@ -51,9 +58,10 @@ struct StreamLog {
     if let id = message.id { tip = id }
   }
 
-  /// A message with this id has come out of its order: whoever resumes below it has to read it from the
+  /// A message with this id, which is appended next, has come out of its order: whoever resumes below it has to read it from the
   /// store.
   mutating func cameLate(_ id: Int64) {
+    late.append((id, end))
     floor = max(floor, id)
   }
 
@@ -109,7 +117,14 @@ struct StreamLog {
       let index = chunk.index(at: Int(min(position, chunk.end) - chunk.start) - 1)
       return chunk.entries[index].id
     }
-    return floor
+    return startID
+  }
+
+  /// The bytes of the frame that begins at `position`, in their chunk.
+  func frame(at position: UInt64) -> (chunk: Chunk, range: Range<Int>) {
+    let chunk = chunk(at: position)
+    let offset = Int(position - chunk.start)
+    return (chunk, offset..<chunk.frameEnd(chunk.index(at: offset)))
   }
 
   /// Where the log would begin if it were trimmed; nil if nothing would go.
@@ -123,8 +138,11 @@ struct StreamLog {
   mutating func trim(toBytes bound: Int) {
     let count = surplusChunks(bound)
     guard count > 0 else { return }
-    floor = max(chunks[count - 1].entries.last?.id ?? floor, floor)
+    startID = chunks[count - 1].entries.last?.id ?? startID
+    floor = max(floor, startID)
     chunks.removeFirst(count)
+    let start = self.start
+    late.removeAll { $0.position < start }
   }
 
   private func surplusChunks(_ bound: Int) -> Int {
