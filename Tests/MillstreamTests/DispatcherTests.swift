@@ -219,6 +219,18 @@ extension ScriptedSocketTests {
         bench.frames(client) == bench.store.frames(1...700) + "event: turbo-stream\ndata: now\n\n")
     }
 
+    @Test func ephemeralFramesKeepTheirOrderWhereTooManyWait() throws {
+      let bench = try DispatcherBench()
+      let client = bench.connect()
+      bench.settle()
+      bench.dispatcher.wake(bench.stream())
+      let count = Stream.maximumEphemerals + 10
+      for number in 0..<count { bench.sendEphemeral("\(number)") }
+      bench.settle()
+      let expected = (0..<count).map { "event: turbo-stream\ndata: \($0)\n\n" }.joined()
+      #expect(bench.frames(client) == expected)
+    }
+
     @Test func ephemeralFrameDoesNotWaitForEver() throws {
       let bench = try DispatcherBench()
       let client = bench.connect()

@@ -26,6 +26,8 @@ extension Dispatcher {
       stream.ephemerals.append(message)
       remind(stream, afterMs: Dispatcher.longestEphemeralWaitMs)
     } else {
+      // Those that wait overtake what is stored with it, rather than it them.
+      releaseEphemerals(of: stream)
       appendEphemeral(message, to: stream)
     }
   }

@@ -48,8 +48,8 @@ final class Stream {
 
   /// Ephemeral broadcasts that wait until what was stored before them has been read.
   var ephemerals: [OwnMessage] = []
-  /// How many may wait; beyond that they overtake.
-  static let maximumEphemerals = 64
+  /// How many may wait, of less than 8,000 bytes each; beyond that they overtake.
+  static let maximumEphemerals = 256
 
   /// Those who get what is appended to the log.
   @exclusivity(unchecked) private(set) var live = MemberList()
