@@ -47,6 +47,7 @@ final class LogQuery: Query {
       case .taken, nil: continue
       case .heldBack: return .held(through: Row(result, count - 1).integer(0) ?? message.id ?? 0)
       case .full:
+        stream.wasInterrupted = true
         stream.adaptReads(taken: Int(index), wasCut: true)
         return .more
       }
@@ -54,7 +55,7 @@ final class LogQuery: Query {
     stream.adaptReads(taken: Int(count), wasCut: false)
     // Where ids were given out and nothing is there, what comes next says what has gone.
     let hasAllGone = count == 0 && stream.highestSeen > stream.log.tip
-    stream.wasInterrupted = stream.wasInterrupted && (Int(count) == limit || hasAllGone)
+    stream.wasInterrupted = Int(count) == limit || stream.wasInterrupted && hasAllGone
     return Int(count) < limit ? .short : .more
   }
 

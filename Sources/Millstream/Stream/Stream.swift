@@ -64,7 +64,8 @@ final class Stream {
   var isInPageQueue = false
   /// New messages wait in the store until the pass under way has sent what is in the log.
   var isReadPostponed = false
-  /// The session was another when the store was read to its end last: messages may have come and gone.
+  /// The store was not read to its end since, or the session was another then: messages may have come and
+  /// gone.
   var wasInterrupted = false
   /// The server's history is another than before: it may have given ids out again.
   var isInDoubt = false
