@@ -34,6 +34,9 @@ struct Connection {
   var hasTurn: Bool
   var closeReason: CloseReason
 
+  /// It is live, and its socket not full.
+  var canTake: Bool { phase == .live && !isBlocked }
+
   /// Where a connection stands with its stream.
   enum Phase: UInt8 {
     /// The slot is free.

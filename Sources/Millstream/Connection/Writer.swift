@@ -100,26 +100,38 @@ final class Writer {
 
   // MARK: Sending
 
-  /// The fan-out's short cut: one `send` of bytes that are the same for many. Says whether the kernel
-  /// took all of them, which the caller counts for all its sends together.
+  /// The fan-out's short cut: one `send` of bytes that are the same for many, to each member of `turn` that
+  /// stands where they begin, up to the first that is due something else.
+  func send(_ run: SharedRun, in turn: inout FanOutTurn, logEnd: UInt64, nowSeconds: UInt32) {
+    let runEnd = run.end
+    var taken = 0
+    while turn.next < turn.members.count && turn.sends < turn.budget {
+      let connection = turn.members[turn.next]
+      let isDue = connection.pointee.canTake && connection.pointee.position != logEnd
+      if isDue && connection.pointee.position != run.position { break }
+      turn.next += 1
+      guard isDue else { continue }
+      turn.sends += 1
+      guard send(run, to: connection) else { continue }
+      connection.pointee.position = runEnd
+      connection.pointee.lastDeliverySeconds = nowSeconds
+      taken += 1
+      if runEnd != logEnd { pump(connection) }
+    }
+    count(sends: taken, bytes: taken * run.count)
+  }
+
+  /// Says whether the kernel took all of the run.
   @inline(__always)
-  func send(
-    _ run: SharedRun, to connection: ConnectionRef, logEnd: UInt64, nowSeconds: UInt32
-  ) -> Bool {
-    guard connection.pointee.backlog == nil, let base = run.bytes.baseAddress, run.bytes.count > 0
-    else {
+  private func send(_ run: SharedRun, to connection: ConnectionRef) -> Bool {
+    guard connection.pointee.backlog == nil, run.count > 0 else {
       pump(connection)
       return false
     }
-    let sent = calls.sendOnce(connection.pointee.descriptor, base, run.bytes.count)
-    guard sent == run.bytes.count else {
-      sentInPart(sent, to: connection)
-      return false
-    }
-    connection.pointee.position &+= UInt64(truncatingIfNeeded: sent)
-    connection.pointee.lastDeliverySeconds = nowSeconds
-    if connection.pointee.position != logEnd { pump(connection) }
-    return true
+    let sent = calls.sendOnce(connection.pointee.descriptor, run.base, run.count)
+    if sent == run.count { return true }
+    sentInPart(sent, to: connection)
+    return false
   }
 
   /// The way of the few, which is kept out of the loop of the many. `sent` is what `send` has returned.

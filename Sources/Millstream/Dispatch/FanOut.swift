@@ -81,33 +81,43 @@ final class FanOut {
 
   /// Serves members from where the pass stands; returns how many sends that took.
   private func serve(_ stream: Stream, sends budget: Int) -> Int {
-    let end = stream.log.end
-    let nowSeconds = UInt32(truncatingIfNeeded: writer.clock.monotonicMs / 1000)
-    var sends = 0
-    var taken = (sends: 0, bytes: 0)
-    var shared = SharedRun(position: end, bytes: UnsafeRawBufferPointer(start: nil, count: 0))
+    // The array is kept, whatever happens to the list: one that was closed stays in it until the loop reaps.
     let members = stream.live.members
-    var next = stream.pass.next
-    let limit = min(members.count, next + FanOut.sliceMembers)
-    while next < limit && sends < budget {
-      let connection = members[next]
-      next += 1
-      // One that was closed stays in the list until the loop reaps.
-      guard connection.pointee.phase == .live, connection.pointee.position != end,
-        !connection.pointee.isBlocked
-      else { continue }
-      sends += 1
-      if connection.pointee.position != shared.position {
-        shared = SharedRun(of: stream.log, at: connection.pointee.position)
+    let limit = min(members.count, stream.pass.next + FanOut.sliceMembers)
+    let sends = members.withUnsafeBufferPointer { members in
+      var turn = FanOutTurn(
+        members: UnsafeBufferPointer(rebasing: members[..<limit]), next: stream.pass.next,
+        budget: budget)
+      let nowSeconds = UInt32(truncatingIfNeeded: writer.clock.monotonicMs / 1000)
+      while let position = turn.nextPosition(before: stream.log.end) {
+        let run = SharedRun(of: stream.log, at: position)
+        writer.send(run, in: &turn, logEnd: stream.log.end, nowSeconds: nowSeconds)
       }
-      if writer.send(shared, to: connection, logEnd: end, nowSeconds: nowSeconds) {
-        taken.sends &+= 1
-        taken.bytes &+= shared.bytes.count
-      }
+      stream.pass.next = turn.next
+      return turn.sends
     }
-    writer.count(sends: taken.sends, bytes: taken.bytes)
-    stream.pass.next = next
     return sends
+  }
+}
+
+/// The members that a slice looks at, and how far it has come.
+struct FanOutTurn {
+  let members: UnsafeBufferPointer<ConnectionRef>
+  var next: Int
+  let budget: Int
+  var sends = 0
+
+  /// Where the next member stands that is due something; nil at the end of the slice.
+  mutating func nextPosition(before end: UInt64) -> UInt64? {
+    guard sends < budget else { return nil }
+    while next < members.count {
+      let connection = members[next]
+      if connection.pointee.canTake && connection.pointee.position != end {
+        return connection.pointee.position
+      }
+      next += 1
+    }
+    return nil
   }
 }
 
@@ -115,19 +125,17 @@ final class FanOut {
 /// of a stream's connections are due, worked out once for all of them.
 struct SharedRun {
   let position: UInt64
-  /// Empty where frames have to be chosen for each connection.
-  let bytes: UnsafeRawBufferPointer
-
-  init(position: UInt64, bytes: UnsafeRawBufferPointer) {
-    self.position = position
-    self.bytes = bytes
-  }
+  let base: UnsafeRawPointer
+  /// None where frames have to be chosen for each connection.
+  let count: Int
 
   init(of log: borrowing StreamLog, at position: UInt64) {
     let chunk = log.chunk(at: position)
     let offset = Int(position - chunk.start)
     self.position = position
-    bytes = UnsafeRawBufferPointer(
-      start: chunk.base + offset, count: chunk.isForEveryone ? chunk.count - offset : 0)
+    base = UnsafeRawPointer(chunk.base + offset)
+    count = chunk.isForEveryone ? chunk.count - offset : 0
   }
+
+  var end: UInt64 { position &+ UInt64(truncatingIfNeeded: count) }
 }
