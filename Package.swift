@@ -5,6 +5,8 @@ let package = Package(
   name: "millstream",
   products: [
     .library(name: "Millstream", targets: ["Millstream"]),
+    // What `make library` links into libmillstream.so and libmillstream.a, for C.
+    .library(name: "MillstreamC", type: .static, targets: ["MillstreamC"]),
     .executable(name: "millstream", targets: ["millstream"]),
   ],
   dependencies: [
@@ -22,6 +24,14 @@ let package = Package(
       dependencies: [
         "CLibEv", "CLibPQ", "CLibCrypto", "CSystem",
         .product(name: "Logging", package: "swift-log"),
+      ]
+    ),
+    // The C interface: the header first, and its Swift side.
+    .systemLibrary(name: "CMillstream"),
+    .target(
+      name: "MillstreamC",
+      dependencies: [
+        "CMillstream", "CLibEv", "Millstream", .product(name: "Logging", package: "swift-log"),
       ]
     ),
     .executableTarget(
