@@ -8,6 +8,7 @@ typedef void (*ms_async_callback)(struct ev_loop *loop, ev_async *watcher, int e
 typedef void (*ms_signal_callback)(struct ev_loop *loop, ev_signal *watcher, int events);
 typedef void (*ms_prepare_callback)(struct ev_loop *loop, ev_prepare *watcher, int events);
 typedef void (*ms_check_callback)(struct ev_loop *loop, ev_check *watcher, int events);
+typedef void (*ms_cleanup_callback)(struct ev_loop *loop, ev_cleanup *watcher, int events);
 typedef void (*ms_idle_callback)(struct ev_loop *loop, ev_idle *watcher, int events);
 
 static inline void ms_io_init(ev_io *w, ms_io_callback callback, int fd, int events) {
@@ -34,6 +35,10 @@ static inline void ms_signal_init(ev_signal *w, ms_signal_callback callback, int
 
 static inline void ms_prepare_init(ev_prepare *w, ms_prepare_callback callback) {
   ev_prepare_init(w, callback);
+}
+
+static inline void ms_cleanup_init(ev_cleanup *w, ms_cleanup_callback callback) {
+  ev_cleanup_init(w, callback);
 }
 
 static inline void ms_check_init(ev_check *w, ms_check_callback callback) {

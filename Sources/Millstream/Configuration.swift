@@ -4,8 +4,8 @@ public struct Configuration: Sendable {
   public var database = ""
   /// The LISTEN session, straight to the primary; nil: as `database`.
   public var listenDatabase: String?
-  /// Which stores are served.
-  public var stores: Set<StoreKind> = Set(StoreKind.allCases)
+  /// Which of the stores in Postgres are served.
+  public var stores: Set<StoreKind> = StoreKind.inPostgres
   /// What stands before a stream's name in the name of its PGMQ queue.
   public var queuePrefix = "pgbus"
 

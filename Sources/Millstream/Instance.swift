@@ -49,13 +49,16 @@ public final class Instance {
   private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in tick() }
   private static let tickMs: Int64 = 50
 
-  /// An instance with the parts that `configuration` describes.
+  /// An instance with the parts that `configuration` describes. `source`: where the messages of host
+  /// streams are; nil: there are none.
   ///
   /// - Throws: what is wrong with a connection string.
   public convenience init(
-    loop: EventLoop, configuration: Configuration, logger: Logger, clock: Clock = .system
+    loop: EventLoop, configuration: Configuration, source: MessageSource? = nil, logger: Logger,
+    clock: Clock = .system
   ) throws(ConfigurationError) {
-    let parts = try Parts(loop: loop, configuration: configuration, logger: logger, clock: clock)
+    let parts = try Parts(
+      loop: loop, configuration: configuration, source: source, logger: logger, clock: clock)
     self.init(loop: loop, configuration: configuration, logger: logger, parts: parts)
   }
 
@@ -72,10 +75,22 @@ public final class Instance {
   /// How many connections there are.
   public var connectionCount: Int { parts.writer.table.count }
 
-  /// Says whether a connection's context carries a label, for frames with `visible_to`.
-  public func setAudience(_ predicate: @escaping AudiencePredicate) {
-    parts.writer.audience = predicate
+  /// Whether another connection is allowed.
+  public var hasRoom: Bool { connectionCount < configuration.maxConnections }
+
+  /// Whether it takes connections: it was started and is not shutting down.
+  public var isRunning: Bool { state == .started }
+
+  /// Whether all is over.
+  public var isEnded: Bool { state == .ended }
+
+  /// Whether a descriptor is a client's that was handed over.
+  public func isTaken(_ descriptor: Int32) -> Bool {
+    parts.writer.descriptors.contains(descriptor)
   }
+
+  /// Whether it has a store of this kind.
+  public func serves(_ store: StoreKind) -> Bool { parts.dispatcher.stores[store] != nil }
 
   // MARK: Lifecycle
 
@@ -85,8 +100,10 @@ public final class Instance {
     state = .started
     connectParts()
     phases = LoopPhases(loop: loop) { [unowned self] in runSlice() }
-    parts.listener.start()
-    parts.reads.start()
+    if !configuration.stores.isEmpty {
+      parts.listener.start()
+      parts.reads.start()
+    }
     parts.heartbeat.start()
     timer.repeatFiring(everyMs: Instance.tickMs)
   }
@@ -110,7 +127,15 @@ public final class Instance {
     parts.dispatcher.readsReady(timeline: parts.reads.timeline)
   }
 
+  /// Whether work was put off at the end of the last iteration, for the next one.
+  package private(set) var hasMore = false
+
   private func runSlice() -> Bool {
+    hasMore = doSlice()
+    return hasMore
+  }
+
+  private func doSlice() -> Bool {
     if let farewell, farewell.hasMore { farewell.runSlice() }
     let hasMore = parts.dispatcher.runSlice()
     guard state == .shuttingDown, connectionCount == 0 else {
@@ -127,19 +152,24 @@ public final class Instance {
 
   /// Takes over a client's connected, nonblocking socket that asks for `subscription`.
   ///
-  /// Before `start` and after `shutdown` it is closed at once rather than stranded.
-  public func register(_ descriptor: Int32, for subscription: Subscription) -> Registration {
+  /// Before `start` and after `shutdown` it is closed at once rather than stranded. `context`: what is
+  /// known of the client.
+  public func register(
+    _ descriptor: Int32, for subscription: Subscription, context: ConnectionContext? = nil
+  ) -> Registration {
     guard state == .started else {
       parts.writer.refuse(descriptor)
       return .dead
     }
-    let connection = parts.writer.adopt(descriptor, id: ConnectionID.random())
+    let connection = parts.writer.adopt(descriptor)
+    if let context { parts.writer.contexts[connection.pointee.id] = context }
     let backlog = parts.writer.ensureBacklog(of: connection)
     backlog.opening = Backlog.Opening(
       head: subscription.head, name: subscription.name, cursor: subscription.cursor,
       retryMs: jittered(configuration.retryMs))
     let stream = parts.dispatcher.stream(
-      subscription.store, subscription.storageName, channels: subscription.channels)
+      subscription.store, subscription.storageName, name: subscription.name,
+      channels: subscription.channels)
     parts.dispatcher.subscribe(connection, to: stream)
     return .registered(connection.pointee.id)
   }
@@ -150,9 +180,9 @@ public final class Instance {
   }
 
   /// Stops in this order: heartbeat, listener, dispatcher; then every connection is told and closed,
-  /// each within the write deadline. Returns at once; `completion` runs on the loop when all is done.
-  /// A further call only adds its completion.
-  public func shutdown(completion: @escaping () -> Void = {}) {
+  /// each within `withinMs` milliseconds (nil: the write deadline). Returns at once; `completion` runs on
+  /// the loop when all is done. A further call only adds its completion.
+  public func shutdown(withinMs: Int64? = nil, completion: @escaping () -> Void = {}) {
     switch state {
     case .ended: return completion()
     case .shuttingDown: completions.append(completion)
@@ -162,11 +192,34 @@ public final class Instance {
     case .started:
       state = .shuttingDown
       completions.append(completion)
-      parts.heartbeat.stop()
-      parts.listener.stop()
-      parts.dispatcher.stop()
-      parts.reads.stop()
-      farewell = Farewell(writer: parts.writer, deadlineMs: configuration.writeDeadlineMs)
+      stopParts()
+      farewell = Farewell(
+        writer: parts.writer, deadlineMs: withinMs ?? configuration.writeDeadlineMs)
+    }
+  }
+
+  private func stopParts() {
+    parts.heartbeat.stop()
+    parts.listener.stop()
+    parts.dispatcher.stop()
+    parts.reads.stop()
+    for store in parts.stores { (store as? HostStore)?.end() }
+  }
+
+  /// Closes everything at once and without a word. Nothing of it is in the loop afterwards, which may go.
+  public func abandon() {
+    switch state {
+    case .ended: return
+    case .made: state = .ended
+    case .started, .shuttingDown:
+      stopParts()
+      state = .shuttingDown
+      for slot in 0..<parts.writer.table.slotCount {
+        guard let connection = parts.writer.table.connection(slot) else { continue }
+        parts.writer.close(connection, .shutdown)
+      }
+      while parts.writer.hasClosed { parts.writer.reap { parts.dispatcher.leave($0) } }
+      end()
     }
   }
 
@@ -182,7 +235,8 @@ public final class Instance {
 
 extension Instance.Parts {
   init(
-    loop: EventLoop, configuration: Configuration, logger: Logger, clock: Clock
+    loop: EventLoop, configuration: Configuration, source: MessageSource?, logger: Logger,
+    clock: Clock
   ) throws(ConfigurationError) {
     let limits = PostgresSession.Limits(healthCheckMs: configuration.healthCheckMs)
     let listenSettings = try ConnectionString(
@@ -194,9 +248,10 @@ extension Instance.Parts {
     listener = Listener(
       session: PostgresSession(
         name: "listen", loop: loop, settings: listenSettings, limits: limits, logger: logger))
-    stores = configuration.stores.map { kind -> MessageStore in
-      kind == .pgmq ? PGMQStore(reads: reads) : NativeStore(reads: reads)
-    }
+    stores =
+      configuration.stores.intersection(StoreKind.inPostgres).map { kind -> MessageStore in
+        kind == .pgmq ? PGMQStore(reads: reads) : NativeStore(reads: reads)
+      } + (source.map { [HostStore(source: $0)] } ?? [])
     writer = Writer(loop: loop, clock: clock, calls: SystemCalls())
     writer.patience = Patience(
       deadlineMs: configuration.writeDeadlineMs,

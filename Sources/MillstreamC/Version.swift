@@ -1,3 +1,5 @@
+// The names are those of millstream.h.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 import CMillstream
 import Millstream
 
@@ -5,18 +7,18 @@ import Millstream
 private let versionText: StaticString = "0.1.0"
 
 @c(millstream_version) @implementation
-public func millstream_version() -> UnsafePointer<CChar> {
+func millstream_version() -> UnsafePointer<CChar>? {
   cString(versionText)
 }
 
 @c(millstream_version_number) @implementation
-public func millstream_version_number() -> Int32 {
+func millstream_version_number() -> Int32 {
   MILLSTREAM_VERSION_MAJOR * 1_000_000 + MILLSTREAM_VERSION_MINOR * 1_000
     + MILLSTREAM_VERSION_PATCH
 }
 
 @c(millstream_result_text) @implementation
-public func millstream_result_text(_ result: millstream_result) -> UnsafePointer<CChar> {
+func millstream_result_text(_ result: millstream_result) -> UnsafePointer<CChar>? {
   let text: StaticString =
     switch result {
     case MILLSTREAM_OK: "it went well"

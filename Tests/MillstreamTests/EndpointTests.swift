@@ -6,8 +6,6 @@ import Testing
 
 /// The endpoint on a real loop and a real socket: what the hooks decide.
 @Suite struct EndpointTests {
-  private struct Fault: Error {}
-
   private let loop: EventLoop
   private let instance: Instance
   private let endpoint: Endpoint
@@ -28,7 +26,10 @@ import Testing
   }
 
   @Test func whoeverMayNotListenIsForbidden() throws {
-    endpoint.authorize = { stream, request in stream == "mine" && request.field("cookie") == "me" }
+    endpoint.authorize = { question in
+      let isMine = question.stream.name == "mine" && question.request.field("Cookie") == "me"
+      question.answer(isMine ? .allow() : .forbid)
+    }
     #expect(
       try answer(to: "other").hasPrefix("HTTP/1.1 403 Forbidden\r\ncontent-type: text/plain\r\n"))
     #expect(try answer(to: "mine", fields: "Cookie: me\r\n").hasPrefix("HTTP/1.1 200 OK\r\n"))
@@ -36,15 +37,41 @@ import Testing
   }
 
   @Test func faultInsideLeaksNothing() throws {
-    endpoint.authorize = { _, _ in throw Fault() }
+    endpoint.authorize = { $0.answer(.fault) }
     let answer = try answer(to: "any")
     #expect(answer.hasPrefix("HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain\r\n"))
-    #expect(!answer.contains("Fault"))
+  }
+
+  @Test func theAnswerMayComeLater() throws {
+    var asked: [AuthorizationQuestion] = []
+    endpoint.authorize = { asked.append($0) }
+    let client = try ask(for: "any")
+    defer { close(client) }
+    while asked.isEmpty { loop.runOnce() }
+    #expect(asked[0].answer(.allow()))
+    #expect(!asked[0].answer(.forbid), "only the first answer counts")
+    #expect(received(client).hasPrefix("HTTP/1.1 200 OK\r\n"))
+  }
+
+  @Test func whoeverHasGoneIsNotLetIn() throws {
+    var asked: [AuthorizationQuestion] = []
+    endpoint.authorize = { asked.append($0) }
+    let client = try ask(for: "any")
+    while asked.isEmpty { loop.runOnce() }
+    close(client)
+    for _ in 0..<10 { loop.runOnce() }
+    #expect(!asked[0].answer(.allow()))
+    #expect(instance.connectionCount == 0)
   }
 
   private func answer(to name: String, fields: String = "") throws -> String {
-    let client = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    let client = try ask(for: name, fields: fields)
     defer { close(client) }
+    return received(client)
+  }
+
+  private func ask(for name: String, fields: String = "") throws -> Int32 {
+    let client = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
@@ -56,7 +83,7 @@ import Testing
     try #require(outcome == 0)
     let request = Array("GET /streams/\(name) HTTP/1.1\r\nHost: x\r\n\(fields)\r\n".utf8)
     try #require(send(client, request, request.count, 0) == request.count)
-    return received(client)
+    return client
   }
 
   private func received(_ client: Int32) -> String {

@@ -115,7 +115,7 @@ extension ScriptedSocketTests {
       (0..<count).map { _ in
         let descriptor = Int32(100 + scriptedSockets.count)
         scriptedSockets[descriptor] = ScriptedSocket(allowances: allowances)
-        let connection = bench.writer.adopt(descriptor, id: ConnectionID.random())
+        let connection = bench.writer.adopt(descriptor)
         bench.stream(name).join(connection)
         bench.stream(name).goLive(connection, at: bench.stream(name).log.end)
         return connection

@@ -184,7 +184,7 @@ final class DispatcherBench {
         name: name, loop: loop, settings: ConnectionString.empty, limits: .init(), logger: logger)
     }
     writer = Writer(loop: loop, clock: time.clock, calls: scriptedCalls)
-    store = FakeStore(kind: .pgmq, reads: session("read"))
+    store = FakeStore(kind: .pgmq)
     var limits = Dispatcher.Limits()
     limits.logBytes = logBytes
     dispatcher = Dispatcher(
@@ -198,7 +198,7 @@ final class DispatcherBench {
   ) -> ConnectionRef {
     nextDescriptor += 1
     scriptedSockets[nextDescriptor] = ScriptedSocket(allowances: allowances)
-    let connection = writer.adopt(nextDescriptor, id: ConnectionID.random())
+    let connection = writer.adopt(nextDescriptor)
     writer.ensureBacklog(of: connection).opening = Backlog.Opening(
       head: [], name: name, cursor: cursor, retryMs: 2000)
     dispatcher.subscribe(connection, to: stream(name))
@@ -207,7 +207,7 @@ final class DispatcherBench {
 
   /// A broadcast that was never stored has come.
   func sendEphemeral(_ text: String) {
-    dispatcher.deliver(OwnMessage(data: Array(text.utf8)), to: stream(), epoch: nil)
+    dispatcher.deliver(StreamMessage(data: Array(text.utf8)), to: stream(), epoch: nil)
   }
 
   func stream(_ name: String = "s") -> Stream {

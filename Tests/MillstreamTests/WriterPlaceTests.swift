@@ -98,7 +98,7 @@ extension ScriptedSocketTests {
     private func live(allowances: [Int]) -> ConnectionRef {
       let descriptor = Int32(500 + scriptedSockets.count)
       scriptedSockets[descriptor] = ScriptedSocket(allowances: allowances)
-      let connection = bench.writer.adopt(descriptor, id: ConnectionID.random())
+      let connection = bench.writer.adopt(descriptor)
       bench.stream().join(connection)
       bench.stream().goLive(connection, at: bench.stream().log.end)
       return connection

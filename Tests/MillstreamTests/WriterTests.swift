@@ -191,7 +191,7 @@ private let scriptedSend: SystemCalls.Send = { _, bytes, count, _ in
     var ends: [Int32] = [-1, -1]
     socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends)
     close(ends[1])
-    let connection = writer.adopt(ends[0], id: ConnectionID.random())
+    let connection = writer.adopt(ends[0])
     stream.join(connection)
     stream.goLive(connection, at: stream.log.end)
     return connection

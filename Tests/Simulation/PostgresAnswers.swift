@@ -59,9 +59,9 @@ extension SimulatedPostgres {
     case let query as LookQuery: return look(query)
     case let query as LogQuery:
       let tellsBefore = query.sql.contains("kept.lowest")
-      return messages(query, of: query.stream, query.limit, tellsBefore: tellsBefore)
+      return messages(query, of: query.read.stream, query.read.limit, tellsBefore: tellsBefore)
     case let query as PageQuery:
-      return messages(query, of: query.stream, query.limit, tellsBefore: true)
+      return messages(query, of: query.read.stream, query.read.limit, tellsBefore: true)
     case let query as HoldersQuery: return holders(query)
     case let query as LateQuery: return late(query)
     case let query as OpenHolesQuery: return openHoles(query)

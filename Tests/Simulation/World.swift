@@ -116,10 +116,10 @@ final class World {
   }
 
   private func noteFirstRead(_ query: Query, _ answer: SimulatedAnswer) {
-    guard let query = query as? LogQuery, query.stream.log.tip == 0,
+    guard let stream = (query as? LogQuery)?.read.stream, stream.log.tip == 0,
       let first = answer.rows.first?.first ?? nil
     else { return }
-    let queue = postgres.queue(query.stream.store, query.stream.storageName)
+    let queue = postgres.queue(stream.store, stream.storageName)
     queue?.current?.firstRead = Int64(first) ?? 0
   }
 

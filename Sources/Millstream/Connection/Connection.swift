@@ -32,6 +32,8 @@ struct Connection {
   var isBlocked: Bool
   /// The dispatcher will come by.
   var hasTurn: Bool
+  /// Its opening was sent.
+  var wasOpened: Bool
   var closeReason: CloseReason
 
   /// It is live, and its socket not full.

@@ -16,6 +16,7 @@ final class ConnectionTable {
 
   private var slabs: [Slab] = []
   private(set) var count = 0
+  private var ids = ConnectionIDMint()
 
   deinit {
     for slab in slabs { slab.slots?.deallocate() }
@@ -39,8 +40,17 @@ final class ConnectionTable {
     return connection
   }
 
-  /// Takes a free slot; its fields are those of a connection that was just accepted.
-  func allocate(id: ConnectionID) -> ConnectionRef {
+  /// The connection of this name, which the table has given it; nil if there is none (any more).
+  func connection(named id: ConnectionID) -> ConnectionRef? {
+    guard let connection = connection(ids.slot(of: id)), connection.pointee.id == id else {
+      return nil
+    }
+    return connection
+  }
+
+  /// Takes a free slot; its fields are those of a connection that was just accepted. `id`: its name; nil:
+  /// one that nobody can guess.
+  func allocate(id: ConnectionID? = nil) -> ConnectionRef {
     let index = slabs.firstIndex { !$0.freeSlots.isEmpty || $0.slots == nil } ?? addSlab()
     if slabs[index].slots == nil { fillSlab(index) }
     let slot = slabs[index].freeSlots.removeLast()
@@ -48,7 +58,9 @@ final class ConnectionTable {
     count += 1
     let connection = slabs[index].slots! + Int(slot)
     let number = UInt32(index * ConnectionTable.slabSize) + slot
-    connection.initialize(to: ConnectionTable.makeConnection(id: id, slot: number, phase: .opening))
+    let name = id ?? ids.make(for: Int(number))
+    connection.initialize(
+      to: ConnectionTable.makeConnection(id: name, slot: number, phase: .opening))
     return connection
   }
 
@@ -89,6 +101,6 @@ final class ConnectionTable {
       watcher: ev_io(), stream: nil, position: 0, backlog: nil, id: id, memberIndex: none,
       slot: slot, previousBlocked: none, nextBlocked: none, lastDeliverySeconds: 0,
       lookedAtMs: 0, phase: phase, isBlocked: false, hasTurn: false,
-      closeReason: .clientGone)
+      wasOpened: false, closeReason: .clientGone)
   }
 }

@@ -40,7 +40,12 @@ extension Writer {
     }
     guard entry.audience >= 0 else { return true }
     let audience = chunk.audiences[Int(entry.audience)]
-    if audience.excluded == connection.pointee.id { return false }
-    return audience.visibleTo.map { self.audience($0, connection.pointee.id) } ?? true
+    if audience.isNobody || audience.excluded == connection.pointee.id { return false }
+    return audience.visibleTo.map { mayContext(of: connection.pointee.id, see: $0) } ?? true
+  }
+
+  private func mayContext(of id: ConnectionID, see label: String) -> Bool {
+    if let audience { return audience(label, id) }
+    return contexts[id]?.labels.contains(label) == true
   }
 }

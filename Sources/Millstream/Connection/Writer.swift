@@ -14,8 +14,13 @@ final class Writer {
 
   /// A connection has come to the end of its page, or of its own bytes, and is not live.
   var backlogEnded: (ConnectionRef) -> Void = { _ in }
-  /// Whether a context carries a label; asked for frames with `visible_to` only.
-  var audience: AudiencePredicate = { _, _ in false }
+  /// Whether a context carries a label; asked for frames with `visible_to` only. Nil: what the context
+  /// itself says.
+  var audience: AudiencePredicate?
+  /// What is known of those of whom anything is.
+  var contexts: [ConnectionID: ConnectionContext] = [:]
+  /// The clients' descriptors, those included whose requests are being read.
+  var descriptors = DescriptorSet()
 
   private let loop: EventLoop
   let calls: SystemCalls
@@ -56,8 +61,8 @@ final class Writer {
 
   // MARK: Taking in and letting go
 
-  /// Takes over a connected, nonblocking descriptor.
-  func adopt(_ descriptor: Int32, id: ConnectionID) -> ConnectionRef {
+  /// Takes over a connected, nonblocking descriptor. `id`: the connection's name; nil: a new one.
+  func adopt(_ descriptor: Int32, id: ConnectionID? = nil) -> ConnectionRef {
     let connection = table.allocate(id: id)
     connection.pointee.lastDeliverySeconds = UInt32(clock.monotonicMs / 1000)
     let watcher = self.watcher(of: connection)
@@ -65,6 +70,7 @@ final class Writer {
     watcher.pointee.data = Unmanaged.passUnretained(self).toOpaque()
     ev_io_start(loop.raw, watcher)
     statistics.opened += 1
+    descriptors.insert(descriptor)
     return connection
   }
 
@@ -92,6 +98,8 @@ final class Writer {
     for _ in 0..<Writer.reapsInSlice {
       guard let connection = closed.popFirst() else { return }
       leaving(connection)
+      contexts[connection.pointee.id] = nil
+      descriptors.remove(connection.pointee.descriptor)
       calls.close(connection.pointee.descriptor)
       dropBacklog(of: connection)
       table.free(connection)

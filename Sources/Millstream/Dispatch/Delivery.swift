@@ -7,7 +7,7 @@ extension Dispatcher {
   }
 
   /// A message that came with its notification.
-  func deliver(_ message: OwnMessage, to stream: Stream, epoch: UInt32?) {
+  func deliver(_ message: StreamMessage, to stream: Stream, epoch: UInt32?) {
     guard let id = message.id else { return deliverEphemeral(message, to: stream) }
     let isNext = stream.reader.isKnown && id == stream.log.tip + 1 && epoch == stream.log.epoch
     if isNext && !stream.reader.isBusy && !isCrowded(stream) {
@@ -21,7 +21,7 @@ extension Dispatcher {
   }
 
   /// What was stored before it, and is being read, goes first.
-  private func deliverEphemeral(_ message: OwnMessage, to stream: Stream) {
+  private func deliverEphemeral(_ message: StreamMessage, to stream: Stream) {
     if stream.reader.isBusy && stream.ephemerals.count < Stream.maximumEphemerals {
       stream.ephemerals.append(message)
       remind(stream, afterMs: Dispatcher.longestEphemeralWaitMs)
@@ -33,7 +33,7 @@ extension Dispatcher {
   }
 
   /// Nobody can have it later, and keeping it for those who cannot follow has no bound.
-  private func appendEphemeral(_ message: OwnMessage, to stream: Stream) {
+  private func appendEphemeral(_ message: StreamMessage, to stream: Stream) {
     if isCrowded(stream) {
       writer.statistics.droppedEphemerals += 1
     } else {
@@ -50,7 +50,11 @@ extension Dispatcher {
   }
 
   func append(_ message: Message, to stream: Stream, isLate: Bool = false) {
-    stream.log.append(message, isLate: isLate)
+    if let filter {
+      filter.pass(message, of: stream) { stream.log.append($0, isLate: isLate) }
+    } else {
+      stream.log.append(message, isLate: isLate)
+    }
     writer.statistics.messages += 1
     fanOut.enqueue(stream)
   }

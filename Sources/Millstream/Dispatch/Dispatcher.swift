@@ -11,6 +11,12 @@ final class Dispatcher {
   let listener: Listener
   let logger: Logger
   let limits: Limits
+  /// Looks at each message on its way; nil: none does.
+  var filter: MessageFilter?
+  /// The opening of a connection is on its way.
+  var opened: (ConnectionRef) -> Void = { _ in }
+  /// A connection has ended, and its slot is about to be freed.
+  var left: (ConnectionRef) -> Void = { _ in }
   private(set) var stores: [StoreKind: MessageStore] = [:]
 
   /// An ephemeral broadcast waits no longer for what was stored before it.
@@ -99,7 +105,7 @@ final class Dispatcher {
     guard !isStopped else { return }
     // In the slices of a long fan-out there is nothing to ask, and nothing shall be allocated.
     if hasQuestions { sendNoted() }
-    for store in stores.values { store.reads.flush() }
+    for store in stores.values { store.flush() }
   }
 
   private func sendNoted() {
@@ -123,10 +129,13 @@ final class Dispatcher {
 
   // MARK: Streams
 
-  /// The stream of this name, made if nobody is subscribed to it yet.
-  func stream(_ kind: StoreKind, _ name: [UInt8], channels: [String]) -> Stream {
-    let known = name.withUnsafeBytes { registry.stream(kind, $0) }
-    let stream = known ?? Stream(store: kind, storageName: name)
+  /// The stream that the store calls `storageName`, made if nobody is subscribed to it yet; `name`: what
+  /// clients call it.
+  func stream(
+    _ kind: StoreKind, _ storageName: [UInt8], name: String? = nil, channels: [String]
+  ) -> Stream {
+    let known = storageName.withUnsafeBytes { registry.stream(kind, $0) }
+    let stream = known ?? Stream(store: kind, storageName: storageName, name: name)
     if known == nil { registry.add(stream) }
     for channel in channels where !stream.channels.contains(channel) {
       stream.channels.append(channel)

@@ -13,7 +13,7 @@ extension Dispatcher {
     guard let stream = queueStream(channel) else { return }
     if payload.isEmpty { return wake(stream) }
     guard let broadcast = PGMQPayload(payload) else { return drop() }
-    let message = OwnMessage(
+    let message = StreamMessage(
       data: broadcast.data, event: broadcast.event, visibleTo: broadcast.visibleTo,
       exclude: broadcast.exclude)
     deliver(message, to: stream, epoch: nil)
@@ -37,7 +37,7 @@ extension Dispatcher {
     let known = notification.stream.withUnsafeBytes { registry.stream(.native, $0) }
     guard let stream = known else { return }
     guard let data = notification.data else { return wake(stream) }
-    let message = OwnMessage(
+    let message = StreamMessage(
       id: notification.id, data: data, event: notification.event,
       visibleTo: notification.visibleTo, exclude: notification.exclude)
     deliver(message, to: stream, epoch: notification.epoch)

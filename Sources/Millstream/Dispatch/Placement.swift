@@ -17,6 +17,7 @@ extension Dispatcher {
       metadata: [
         "connection": "\(connection.pointee.id)", "reason": "\(connection.pointee.closeReason)",
       ])
+    left(connection)
     guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
     stream.leave(connection)
     if stream.subscriberCount == 0 && stream.emptySinceMs == nil {
@@ -75,7 +76,7 @@ extension Dispatcher {
 
   /// Whether it is known where the stream is; where nobody can say, nobody waits for it.
   private func isUnderstood(_ stream: Stream) -> Bool {
-    let isAnswerExpected = stores[stream.store]?.reads.isExpected == true
+    let isAnswerExpected = stores[stream.store]?.isAnswering == true
     return stream.reader.isKnown || stream.isLookFailing || !isAnswerExpected
   }
 
@@ -102,6 +103,8 @@ extension Dispatcher {
     let frames = ControlFrames.opening(
       retryMs: opening.retryMs, since: since, name: opening.name, connection: connection.pointee.id)
     writer.sendOwn(opening.head + frames, to: connection)
+    connection.pointee.wasOpened = true
+    opened(connection)
   }
 
   func isFromElsewhere(_ backlog: Backlog, _ stream: Stream) -> Bool {

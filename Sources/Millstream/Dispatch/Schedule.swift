@@ -13,7 +13,7 @@ extension Dispatcher {
   private func maintain(_ nowMs: Int64) {
     guard nowMs >= nextMaintenanceMs else { return }
     nextMaintenanceMs = nowMs + limits.maintenanceMs
-    for store in stores.values where store.reads.isReady { store.maintain() }
+    for store in stores.values { store.maintain() }
   }
 
   /// The dispatcher comes by after so long, if not earlier: a trigger that keeps silent for a time after

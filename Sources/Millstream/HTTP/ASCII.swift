@@ -47,8 +47,12 @@ enum ASCII {
 
   /// Whether the bytes are `text` when the case of ASCII letters does not count.
   static func equalsIgnoringCase(_ bytes: some Collection<UInt8>, _ text: StaticString) -> Bool {
-    text.withUTF8Buffer { expected in
-      bytes.elementsEqual(expected) { lowercased($0) == lowercased($1) }
-    }
+    text.withUTF8Buffer { equalsIgnoringCase(bytes, $0) }
+  }
+
+  static func equalsIgnoringCase(
+    _ bytes: some Collection<UInt8>, _ expected: some Collection<UInt8>
+  ) -> Bool {
+    bytes.elementsEqual(expected) { lowercased($0) == lowercased($1) }
   }
 }

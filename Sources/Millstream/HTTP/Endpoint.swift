@@ -5,20 +5,31 @@ import Logging
 /// Answers requests that are not for a stream: the demo's page, in practice.
 public typealias FallbackHandler = (_ request: EndpointRequest) -> FallbackResponse?
 
-/// Says whether a client may listen to a stream, whose name is in order. What it throws is a fault
-/// inside: the client is told no more than that.
-public typealias AuthorizeHook = (_ stream: String, _ request: EndpointRequest) throws -> Bool
-
 /// A request as the hooks see it.
 public struct EndpointRequest {
-  /// `GET`, `POST`, or whatever it is.
-  public let isPost: Bool
+  private let head: RequestHead
+
+  init(_ head: RequestHead) {
+    self.head = head
+  }
+
+  /// Whether it is a `POST`.
+  public var isPost: Bool { head.method == .post }
+
   /// The path, as it came.
-  public let path: String
-  /// The value of a header field; nil if it is not there.
-  public let field: (StaticString) -> String?
+  public var path: String { String(decoding: head.path, as: UTF8.self) }
+
+  /// The value of a header field, whatever the case of its name; nil if it is not there.
+  public func field(_ name: String) -> String? {
+    head.value(of: name).map { String(decoding: $0, as: UTF8.self) }
+  }
+
   /// The value of a query field, decoded; nil if it is not there.
-  public let query: (StaticString) -> String?
+  public func query(_ name: String) -> String? {
+    guard case .found(let value) = PercentEncoding.queryValue(name.utf8, in: head.query ?? [])
+    else { return nil }
+    return String(decoding: value, as: UTF8.self)
+  }
 }
 
 /// What a fallback handler answers.
@@ -56,6 +67,9 @@ public final class Endpoint {
   private var watchers: [IOWatcher] = []
   private var exchanges: [ObjectIdentifier: Exchange] = [:]
   private var finished: [Exchange] = []
+  private lazy var options = ClientSocketOptions(
+    writeDeadlineMs: instance.configuration.writeDeadlineMs,
+    heartbeatMs: instance.configuration.heartbeatMs)
   private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in tick() }
   private lazy var phases = LoopPhases(loop: loop) { [unowned self] in
     finished.removeAll()
@@ -65,6 +79,8 @@ public final class Endpoint {
 
   /// How many connections one listening socket accepts before everything else has its turn.
   private static let acceptsInSlice = 32
+  /// The longest head of a request, in bytes.
+  public static let maximumHeadBytes = RequestParser.maximumHeadBytes
   /// How many requests may be on their way in beyond the connections that are allowed.
   private static let maximumExchanges = 4096
   private static let tickMs: Int64 = 100
@@ -83,19 +99,19 @@ public final class Endpoint {
   }
 
   /// Takes connections from `sockets`.
-  public func start(on sockets: [ListeningSocket]) {
-    let options = ClientSocketOptions(
-      writeDeadlineMs: instance.configuration.writeDeadlineMs,
-      heartbeatMs: instance.configuration.heartbeatMs)
-    for socket in sockets { options.apply(to: socket.descriptor) }
-    self.sockets = sockets
-    watchers = sockets.map { socket in
-      let watcher = IOWatcher(loop: loop) { [unowned self] _ in accept(from: socket.descriptor) }
-      watcher.watch(socket.descriptor, for: .readable)
-      return watcher
-    }
+  public func start(on sockets: [ListeningSocket] = []) {
     timer.repeatFiring(everyMs: Endpoint.tickMs)
     _ = phases
+    for socket in sockets { add(socket) }
+  }
+
+  /// Takes connections from one more socket.
+  public func add(_ socket: ListeningSocket) {
+    options.apply(to: socket.descriptor)
+    let watcher = IOWatcher(loop: loop) { [unowned self] _ in accept(from: socket.descriptor) }
+    if !isPaused { watcher.watch(socket.descriptor, for: .readable) }
+    sockets.append(socket)
+    watchers.append(watcher)
   }
 
   /// No more connections; requests that are on their way in are dropped.
@@ -104,6 +120,12 @@ public final class Endpoint {
     sockets = []
     timer.stop()
     for exchange in exchanges.values { exchange.drop() }
+  }
+
+  /// As `stop`; nothing of it is in the loop afterwards, which may go.
+  public func abandon() {
+    stop()
+    phases.stop()
   }
 
   // MARK: Accepting
@@ -125,10 +147,10 @@ public final class Endpoint {
     }
   }
 
-  private func begin(_ descriptor: Int32) {
+  private func begin(_ descriptor: Int32, received: UnsafeRawBufferPointer? = nil) {
     let exchange = Exchange(descriptor: descriptor, loop: loop, endpoint: self)
     exchanges[ObjectIdentifier(exchange)] = exchange
-    exchange.start()
+    exchange.start(received: received)
   }
 
   /// Without a descriptor to give, accepting would only spin: the backlog waits for a moment.
@@ -150,6 +172,23 @@ public final class Endpoint {
     }
   }
 
+  /// Takes over a client that somebody else has accepted, nonblocking, and of whose request `received` has
+  /// been read. False, with nothing done: too many requests are on their way in.
+  public func take(_ descriptor: Int32, received: UnsafeRawBufferPointer) -> Bool {
+    guard exchanges.count < Endpoint.maximumExchanges else { return false }
+    options.apply(to: descriptor)
+    begin(descriptor, received: received)
+    return true
+  }
+
+  /// Takes over a client whose request somebody else has read, nonblocking.
+  public func take(
+    _ descriptor: Int32, _ subscription: Subscription, _ context: ConnectionContext? = nil
+  ) -> Registration {
+    options.apply(to: descriptor)
+    return instance.register(descriptor, for: subscription, context: context)
+  }
+
   // MARK: What exchanges ask for
 
   /// What a complete request gets. The subscription may still find no room.
@@ -157,45 +196,39 @@ public final class Endpoint {
     if let response = fallbackResponse(head) { return .respond(response) }
     let decision = router.decide(head, at: clock.unixSeconds)
     guard case .stream(let subscription) = decision else { return decision }
-    if let refusal = refusal(of: subscription, head) { return .respond(refusal) }
-    let hasRoom = instance.connectionCount < instance.configuration.maxConnections
-    return hasRoom ? decision : .respond(.full)
+    guard instance.serves(subscription.store) else { return .respond(.notFound) }
+    return instance.hasRoom ? decision : .respond(.full)
   }
 
-  private func refusal(of subscription: Subscription, _ head: RequestHead) -> HTTPResponse? {
-    guard let authorize else { return nil }
-    do {
-      return try authorize(subscription.name, hookRequest(head)) ? nil : .forbidden
-    } catch {
-      logger.error("the authorize hook failed", metadata: ["error": "\(error)"])
-      return .fault
-    }
-  }
-
-  private func hookRequest(_ head: RequestHead) -> EndpointRequest {
-    EndpointRequest(
-      isPost: head.method == .post, path: String(decoding: head.path, as: UTF8.self),
-      field: { head.value(of: $0).map { String(decoding: $0, as: UTF8.self) } },
-      query: {
-        guard case .found(let value) = PercentEncoding.queryValue($0, in: head.query ?? []) else {
-          return nil
-        }
-        return String(decoding: value, as: UTF8.self)
-      })
+  /// Asks whether `exchange` may have what it wants; false: nobody has to be asked.
+  func asksAbout(_ subscription: Subscription, _ head: RequestHead, for exchange: Exchange) -> Bool
+  {
+    guard let authorize else { return false }
+    let question = AuthorizationQuestion(
+      exchange: exchange, subscription: subscription, request: EndpointRequest(head))
+    authorize(question)
+    return true
   }
 
   private func fallbackResponse(_ head: RequestHead) -> HTTPResponse? {
     guard let fallback, [.get, .head, .post].contains(head.method) else { return nil }
-    guard let response = fallback(hookRequest(head)) else { return nil }
+    guard let response = fallback(EndpointRequest(head)) else { return nil }
     return HTTPResponse(
       status: response.status, reason: response.status < 300 ? "OK" : "Refused",
       fields: [("content-type", response.contentType)], body: response.body,
       hasBody: response.status != 204 && head.method != .head)
   }
 
-  func register(_ descriptor: Int32, for subscription: Subscription) {
-    _ = instance.register(descriptor, for: subscription)
+  func register(
+    _ descriptor: Int32, for subscription: Subscription, _ context: ConnectionContext? = nil
+  ) {
+    _ = instance.register(descriptor, for: subscription, context: context)
   }
+
+  /// Whether a descriptor is ours is known for those, too, whose requests are being read.
+  func keep(_ descriptor: Int32) { instance.parts.writer.descriptors.insert(descriptor) }
+
+  func closed(_ descriptor: Int32) { instance.parts.writer.descriptors.remove(descriptor) }
 
   /// An exchange is over. It is freed when the loop is about to sleep, not in its own callback.
   func ended(_ exchange: Exchange) {

@@ -2,10 +2,10 @@ import Glibc
 
 /// One accepted connection until its request is answered or handed over.
 ///
-///     reading ─complete─▶ handed over to the instance
+///     reading ─complete─▶ (authorizing) ─▶ handed over to the instance
 ///        └──refused─▶ responding ─sent─▶ lingering ─▶ closed
 final class Exchange {
-  private enum State { case reading, responding, lingering, over }
+  private enum State { case reading, authorizing, responding, lingering, over }
 
   /// When the present state has to be over, in milliseconds of the monotonic clock.
   private(set) var deadlineMs: Int64
@@ -35,15 +35,19 @@ final class Exchange {
     weakSelf = self
   }
 
-  /// Most requests are there already: reading at once spares a turn of the loop.
-  func start() {
+  /// Most requests are there already: reading at once spares a turn of the loop. `received`: what was read
+  /// of it by somebody else.
+  func start(received: UnsafeRawBufferPointer? = nil) {
+    endpoint.keep(descriptor)
     watcher.watch(descriptor, for: .readable)
+    if let received, !received.isEmpty { parse(received) }
     socketReady(.readable)
   }
 
   private func socketReady(_ events: IOEvents) {
     switch state {
     case .reading: readHead()
+    case .authorizing: readAhead()
     case .responding: sendResponse()
     case .lingering: drain()
     case .over: break
@@ -84,10 +88,34 @@ final class Exchange {
     switch endpoint.decide(head) {
     case .respond(let response): respond(response)
     case .stream(let subscription):
-      state = .over
-      watcher.stop()
-      endpoint.register(descriptor, for: subscription)
-      endpoint.ended(self)
+      state = .authorizing
+      if !endpoint.asksAbout(subscription, head, for: self) { handOver(subscription, nil) }
+    }
+  }
+
+  private func handOver(_ subscription: Subscription, _ context: ConnectionContext?) {
+    state = .over
+    watcher.stop()
+    endpoint.register(descriptor, for: subscription, context)
+    endpoint.ended(self)
+  }
+
+  /// The question about it was answered; false: it has not waited for that.
+  func authorized(_ subscription: Subscription, _ permission: Permission) -> Bool {
+    guard state == .authorizing else { return false }
+    switch permission {
+    case .allow(let context): handOver(subscription, context)
+    case .forbid: respond(.forbidden)
+    case .fault: respond(.fault)
+    }
+    return true
+  }
+
+  /// A client that waits has nothing to say, unless it goes.
+  private func readAhead() {
+    withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 16) { buffer in
+      let outcome = calls.receive(descriptor, into: buffer)
+      if outcome == .closed || outcome == .timedOut { end() }
     }
   }
 
@@ -137,7 +165,11 @@ final class Exchange {
 
   /// The state took too long.
   func deadlinePassed() {
-    if state == .reading { respond(.headTimeout) } else { end() }
+    switch state {
+    case .reading: respond(.headTimeout)
+    case .authorizing: respond(.fault)
+    case .responding, .lingering, .over: end()
+    }
   }
 
   /// Closes without another word.
@@ -149,6 +181,7 @@ final class Exchange {
     guard state != .over else { return }
     state = .over
     watcher.stop()
+    endpoint.closed(descriptor)
     calls.close(descriptor)
     endpoint.ended(self)
   }

@@ -34,10 +34,16 @@ enum PercentEncoding {
   static func queryValue(
     _ name: StaticString, in query: some BidirectionalCollection<UInt8>
   ) -> QueryValue {
+    name.withUTF8Buffer { queryValue($0, in: query) }
+  }
+
+  static func queryValue(
+    _ name: some Collection<UInt8>, in query: some BidirectionalCollection<UInt8>
+  ) -> QueryValue {
     let pairs = query.split(separator: UInt8(ascii: "&"))
     for pair in pairs.reversed() {
       let end = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
-      guard ASCII.equals(pair[..<end], name) else { continue }
+      guard pair[..<end].elementsEqual(name) else { continue }
       guard let value = decode(pair[end...].dropFirst(), plusIsSpace: true) else {
         return .malformed
       }

@@ -40,6 +40,13 @@ struct RequestHead: Equatable {
     fields.first { isNamed(name, $0) }.map { value(of: $0) }
   }
 
+  /// The same for a name that is known at run time only.
+  func value(of name: String) -> ArraySlice<UInt8>? {
+    fields.first { field in
+      ASCII.equalsIgnoringCase(bytes[Int(field.nameStart)..<Int(field.nameEnd)], name.utf8)
+    }.map { value(of: $0) }
+  }
+
   /// How many field lines have that name.
   func count(of name: StaticString) -> Int {
     fields.count { isNamed(name, $0) }

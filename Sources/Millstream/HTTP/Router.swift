@@ -4,6 +4,8 @@ public struct EndpointConfiguration: Sendable {
   public var pgmqPrefix: String? = "/pgbus/streams"
   /// The prefix of native streams; nil: not served.
   public var nativePrefix: String? = "/streams"
+  /// The prefix of the streams of a store of the host's own; nil: not served.
+  public var hostPrefix: String?
   /// What stands before a stream's name in the name of its PGMQ queue.
   public var queuePrefix = "pgbus"
   /// The secrets that signed names are checked against; the first signs.
@@ -37,6 +39,7 @@ struct Router {
     publicPatterns = configuration.publicPatterns.map { StreamPattern($0) }
     let given = [
       (configuration.pgmqPrefix, StoreKind.pgmq), (configuration.nativePrefix, StoreKind.native),
+      (configuration.hostPrefix, StoreKind.host),
     ]
     // The longer prefix first, so that one may lie within the other.
     prefixes = given.compactMap { prefix, store in
@@ -65,17 +68,37 @@ struct Router {
     case .post, .other: return .respond(HTTPResponse.notFound)
     case .get, .head: break
     }
-    guard let (store, name) = streamName(head.path, at: unixTime),
-      let target = target(store, name)
-    else { return .respond(adding(origin, to: .notFound)) }
-    let cursor = CursorRequest(head, allowsEpoch: store == .native)
+    guard let (store, name) = streamName(head.path, at: unixTime) else {
+      return .respond(adding(origin, to: .notFound))
+    }
+    let cursor = CursorRequest(head, allowsEpoch: store != .pgmq)
     guard cursor != .invalid else { return .respond(adding(origin, to: .badCursor)) }
+    let stream = StreamIdentity(store: store, name: name)
+    let responseHead = HTTPResponse.streamHead(origin)
+    guard let subscription = subscription(to: stream, cursor, head: responseHead) else {
+      return .respond(adding(origin, to: .notFound))
+    }
     if head.method == .head { return .respond(streamHeadOnly(origin)) }
-    return .stream(
-      Subscription(
-        store: store, name: name, storageName: target.storageName, channels: target.channels,
-        cursor: cursor, head: HTTPResponse.streamHead(origin)))
+    return .stream(subscription)
   }
+
+  /// What an instance has to know to serve a stream; nil: the store can have none of this name.
+  func subscription(
+    to stream: StreamIdentity, _ cursor: CursorRequest, head: [UInt8]
+  ) -> Subscription? {
+    guard let target = target(stream.store, stream.name) else { return nil }
+    return Subscription(
+      store: stream.store, name: stream.name, storageName: target.storageName,
+      channels: target.channels, cursor: cursor, head: head)
+  }
+
+  /// The name in a signed name; nil if it was not signed with one of the secrets.
+  func verify(_ signedName: String, at unixTime: Int64) -> String? {
+    signedNames.verify(Array(signedName.utf8), at: unixTime)
+  }
+
+  /// The name, signed with the first secret; nil without one.
+  func sign(_ name: String) -> String? { signedNames.sign(name) }
 
   // MARK: Names
 
@@ -101,6 +124,7 @@ struct Router {
   ) -> (storageName: [UInt8], channels: [String])? {
     switch store {
     case .native: return (Array(name.utf8), [NativeSchema.channel])
+    case .host: return (Array(name.utf8), [])
     case .pgmq:
       guard let queue = QueueName(stream: name, prefix: configuration.queuePrefix) else {
         return nil

@@ -32,19 +32,21 @@ struct SystemCalls {
     sendCall(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
   }
 
-  /// One `send` without SIGPIPE; starts over when a signal cut it short.
+  /// One `send`, or `write` to a pipe, without SIGPIPE; starts over when a signal cut it short.
   @inline(__always)
   func send(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> IOOutcome {
     while true {
-      let sent = sendOnce(descriptor, bytes, count)
+      var sent = sendOnce(descriptor, bytes, count)
+      if sent < 0 && errno == ENOTSOCK { sent = ms_write_pipe(descriptor, bytes, count) }
       if let outcome = SystemCalls.outcome(ofSent: sent) { return outcome }
     }
   }
 
-  /// What the `send` that returned `sent` came to; nil: a signal cut it short, and it has to be done again.
+  /// What the `send` that returned `sent` came to; nil: it has to be done again, with `send`, because a
+  /// signal cut it short or it is a pipe that has to be written to.
   static func outcome(ofSent sent: Int) -> IOOutcome? {
     if sent > 0 { return .transferred(sent) }
-    return errno == EINTR ? nil : outcome(ofErrno: errno)
+    return errno == EINTR || errno == ENOTSOCK ? nil : outcome(ofErrno: errno)
   }
 
   /// One `recv` into `buffer`.
@@ -54,6 +56,7 @@ struct SystemCalls {
       if received > 0 { return .transferred(received) }
       if received == 0 { return .closed }
       if errno == EINTR { continue }
+      if errno == ENOTSOCK { return ms_pipe_has_reader(descriptor) ? .wouldBlock : .closed }
       return SystemCalls.outcome(ofErrno: errno)
     }
   }
@@ -70,8 +73,8 @@ struct SystemCalls {
   private static func outcome(ofErrno code: Int32) -> IOOutcome {
     switch code {
     case EAGAIN, ENOBUFS, ENOMEM: return .wouldBlock
-    case EBADF, EFAULT, ENOTSOCK, EINVAL:
-      preconditionFailure("a socket call failed with errno \(code): the descriptor is not ours")
+    case EFAULT, EINVAL:
+      preconditionFailure("a socket call failed with errno \(code): a mistake of ours")
     case ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN: return .timedOut
     default: return .closed
     }

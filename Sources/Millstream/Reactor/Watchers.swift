@@ -151,6 +151,37 @@ public final class AsyncWatcher: @unchecked Sendable {
   }
 }
 
+/// Is told when the host destroys the loop.
+package final class CleanupWatcher {
+  private let watcher = UnsafeMutablePointer<ev_cleanup>.allocate(capacity: 1)
+  private let loop: EventLoop
+  private let handler: () -> Void
+
+  package init(loop: EventLoop, handler: @escaping () -> Void) {
+    self.loop = loop
+    self.handler = handler
+    watcher.initialize(to: ev_cleanup())
+    ms_cleanup_init(watcher, loopIsDestroyed)
+    watcher.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+    ev_cleanup_start(loop.raw, watcher)
+  }
+
+  deinit {
+    stop()
+    watcher.deallocate()
+  }
+
+  /// The loop may go without a word.
+  package func stop() {
+    ev_cleanup_stop(loop.raw, watcher)
+  }
+
+  fileprivate func forward() {
+    handler()
+    stop()
+  }
+}
+
 // The objects are recovered with a strong reference, so that a handler may drop the last other one.
 
 private func ioReady(_: OpaquePointer?, _ watcher: UnsafeMutablePointer<ev_io>?, _ events: Int32) {
@@ -171,4 +202,11 @@ private func signalCame(_: OpaquePointer?, _ watcher: UnsafeMutablePointer<ev_si
 private func asyncWoken(_: OpaquePointer?, _ watcher: UnsafeMutablePointer<ev_async>?, _: Int32) {
   guard let data = watcher?.pointee.data else { return }
   Unmanaged<AsyncWatcher>.fromOpaque(data).takeUnretainedValue().forward()
+}
+
+private func loopIsDestroyed(
+  _: OpaquePointer?, _ watcher: UnsafeMutablePointer<ev_cleanup>?, _: Int32
+) {
+  guard let data = watcher?.pointee.data else { return }
+  Unmanaged<CleanupWatcher>.fromOpaque(data).takeUnretainedValue().forward()
 }

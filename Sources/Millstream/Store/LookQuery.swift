@@ -10,7 +10,7 @@ class LookQuery: Query {
     self.streams = streams
     self.store = store
     findings = Array(repeating: nil, count: streams.count)
-    super.init(sql: sql, parameters: [MessageStore.arrayLiteral(streams.map(\.storageName))])
+    super.init(sql: sql, parameters: [PostgresStore.arrayLiteral(streams.map(\.storageName))])
   }
 
   /// Hands on what was found of one stream.

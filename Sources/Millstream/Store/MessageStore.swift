@@ -40,6 +40,8 @@ enum ReadEnd: Equatable {
 
 /// What a store does with what it found: the dispatcher, in practice.
 protocol StoreReceiver: AnyObject {
+  /// Looks at each message on its way; nil: none does.
+  var filter: MessageFilter? { get }
   /// A stream was looked at; nil: the store has no such stream.
   func looked(at stream: Stream, _ finding: Finding?)
   /// Whether the log's last message is still the one of its id, where a look has found the stream.
@@ -83,11 +85,10 @@ struct Page {
   func serves(_ cursor: Int64) -> Bool { cursor >= after && cursor < through }
 }
 
-/// Where messages are kept. A store turns questions about streams into queries, and the answers into
-/// calls of its receiver; what is asked when is the dispatcher's business.
+/// Where messages are kept. A store answers questions about streams with calls of its receiver; what is
+/// asked when is the dispatcher's business.
 class MessageStore {
   let kind: StoreKind
-  let reads: PostgresSession
   weak var receiver: (any StoreReceiver)?
   /// How many pages were asked for and have neither come nor failed.
   var openPages = 0
@@ -97,10 +98,15 @@ class MessageStore {
   /// How many bytes of frames a page holds at most, if it holds more than one.
   static let pageBytes = 256 * 1024
 
-  init(kind: StoreKind, reads: PostgresSession) {
+  init(kind: StoreKind) {
     self.kind = kind
-    self.reads = reads
   }
+
+  /// Whether an answer to what is asked now can be expected.
+  var isAnswering: Bool { true }
+
+  /// Sends what was asked so far.
+  func flush() {}
 
   /// The session is new; a store may have to find out what it has to do with.
   func sessionReady() {}
@@ -108,22 +114,22 @@ class MessageStore {
   /// Called about once a minute: retention, where it is ours to look after.
   func maintain() {}
 
-  /// Asks whether the streams are there, and how far they go: one query for all of them.
+  /// Asks whether the streams are there, and how far they go: one question for all of them.
   func look(at streams: [Stream]) {
     preconditionFailure("a store says how to look")
   }
 
-  /// The query for the first `stream.readRows` messages above `after`, in order, with the columns
-  /// `id, data, event, visible_to, exclude`; then, where the store has such a thing, `epoch`; and where
-  /// `tellsBefore`, whether there is a message at or below `after` (no such column: there is none), with
-  /// one row of nulls if there is no message.
-  func messagesSQL(
-    of stream: Stream, after: Int64, tellsBefore: Bool
-  ) -> (sql: String, parameters: [String?]) {
+  /// Reads what is above the log's tip.
+  func read(_ stream: Stream) {
     preconditionFailure("a store says how to read")
   }
 
-  /// Asks who may still fill the holes of these streams: one query for all of them.
+  /// Reads a page for those who are behind.
+  func readPage(of stream: Stream, after: Int64) {
+    preconditionFailure("a store says how to read")
+  }
+
+  /// Asks who may still fill the holes of these streams: one question for all of them.
   func askHolders(of streams: [Stream], nowMs: Int64) {}
 
   /// Reads what has come of the messages that were passed over.
@@ -134,24 +140,7 @@ class MessageStore {
 
   /// Asks whether the log's last message is still what the store has under its id.
   func checkTip(of stream: Stream, _ finding: Finding) {
-    let query = messagesSQL(of: stream, after: stream.log.tip - 1, tellsBefore: false)
-    submit(TipCheck(store: self, stream: stream, finding: finding, query))
-    reads.flush()
-  }
-
-  /// Reads what is above the log's tip.
-  func read(_ stream: Stream) {
-    let query = messagesSQL(
-      of: stream, after: stream.log.tip,
-      tellsBefore: stream.order.hold != nil || stream.wasInterrupted)
-    submit(LogQuery(store: self, stream: stream, query))
-  }
-
-  /// Reads a page for those who are behind.
-  func readPage(of stream: Stream, after: Int64) {
-    let query = messagesSQL(of: stream, after: after, tellsBefore: true)
-    openPages += 1
-    submit(PageQuery(store: self, stream: stream, after: after, query))
+    receiver?.checkedTip(of: stream, finding, isSame: true)
   }
 
   /// A look was not answered. Where the schema is not there, there is no stream either.
@@ -167,38 +156,5 @@ class MessageStore {
   func foundAnother(than stream: Stream) {
     receiver?.questionFailed(of: stream, .sessionLost, page: nil)
     receiver?.lookWanted(at: stream)
-  }
-
-  /// What holds for one read alone. A pooler may lend the session to others, so nothing is set for
-  /// longer; a queue that somebody has locked does not keep the others waiting.
-  var settingsSQL: String {
-    """
-    SELECT pg_catalog.set_config('lock_timeout', '250ms', true),
-           pg_catalog.set_config('statement_timeout', '20s', true)
-    """
-  }
-
-  /// Puts a question into the pipeline, under our settings.
-  func submit(_ query: Query) {
-    reads.submit(Query(sql: settingsSQL), moreFollow: true)
-    reads.submit(query)
-  }
-
-  /// Names as a Postgres array literal.
-  static func arrayLiteral(_ names: [[UInt8]]) -> String {
-    var literal: [UInt8] = [UInt8(ascii: "{")]
-    for (index, name) in names.enumerated() {
-      if index > 0 { literal.append(UInt8(ascii: ",")) }
-      literal.append(UInt8(ascii: "\""))
-      for byte in name {
-        if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
-          literal.append(UInt8(ascii: "\\"))
-        }
-        literal.append(byte)
-      }
-      literal.append(UInt8(ascii: "\""))
-    }
-    literal.append(UInt8(ascii: "}"))
-    return String(decoding: literal, as: UTF8.self)
   }
 }

@@ -1,5 +1,5 @@
 /// Streams of Millstream's own schema (`millstream install`), for everyone without PGMQ.
-final class NativeStore: MessageStore {
+final class NativeStore: PostgresStore {
   init(reads: PostgresSession) {
     super.init(kind: .native, reads: reads)
   }
@@ -14,7 +14,7 @@ final class NativeStore: MessageStore {
   }
 
   override func maintain() {
-    if isInstalled { reads.submit(Query(sql: NativeSchema.maintain)) }
+    if isInstalled && reads.isReady { reads.submit(Query(sql: NativeSchema.maintain)) }
   }
 
   fileprivate func lookAnswered(isInstalled: Bool) {
@@ -29,7 +29,7 @@ final class NativeStore: MessageStore {
   override func messagesSQL(
     of stream: Stream, after: Int64, tellsBefore: Bool
   ) -> (sql: String, parameters: [String?]) {
-    let name = MessageStore.arrayLiteral([stream.storageName])
+    let name = PostgresStore.arrayLiteral([stream.storageName])
     return (NativeStore.messagesSQL, [name, "{\(after)}", String(stream.readRows)])
   }
 }

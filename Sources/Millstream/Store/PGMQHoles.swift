@@ -180,13 +180,13 @@ final class LateQuery: Query {
 
   override func takeRows(of result: OpaquePointer) {
     guard identity == stream.identity, stream.isOfRead(result) else { return }
-    let count = PQntuples(result)
-    let isTaken = (0..<count).allSatisfy { take(Row(result, $0)) }
-    store.receiver?.lateReadEnded(of: stream, isComplete: isTaken && Int(count) < limit)
+    let rows = ResultRows(result)
+    let isTaken = (0..<rows.count).allSatisfy { take(rows.message($0), rows.id($0)) }
+    store.receiver?.lateReadEnded(of: stream, isComplete: isTaken && rows.count < limit)
   }
 
-  private func take(_ row: Row) -> Bool {
-    guard var message = Message(row), let id = message.id else { return true }
+  private func take(_ message: Message, _ id: Int64) -> Bool {
+    var message = message
     message.id = nil
     return store.receiver?.takeLate(message, id: id, of: stream) != false
   }

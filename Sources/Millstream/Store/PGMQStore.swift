@@ -1,5 +1,5 @@
 /// Streams that are PGMQ queues, as pgbus uses them. Rows are read, never claimed or changed.
-final class PGMQStore: MessageStore {
+final class PGMQStore: PostgresStore {
   init(reads: PostgresSession) {
     super.init(kind: .pgmq, reads: reads)
   }

@@ -21,8 +21,13 @@ final class TipCheck: Query {
   }
 
   override func takeRows(of result: OpaquePointer) {
-    guard PQntuples(result) > 0, let message = Message(Row(result, 0)) else { return }
-    isSame = stream.log.mayHold(message)
+    let rows = ResultRows(result)
+    guard rows.count > 0 else { return }
+    guard let filter = store.receiver?.filter else {
+      isSame = stream.log.mayHold(rows.message(0))
+      return
+    }
+    filter.pass(rows.message(0), of: stream) { isSame = stream.log.mayHold($0) }
   }
 
   override func finished() {

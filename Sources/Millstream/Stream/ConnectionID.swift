@@ -6,10 +6,13 @@ public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
     self.value = value
   }
 
-  /// A number that nobody can guess, so that no client can name another's connection.
-  static func random() -> ConnectionID {
-    ConnectionID(value: UInt64.random(in: 1...UInt64.max))
+  /// The name that is written so, as a number.
+  public init(rawValue: UInt64) {
+    value = rawValue
   }
+
+  /// The name as a number; never 0.
+  public var rawValue: UInt64 { value }
 
   /// Reads exactly 16 hexadecimal digits; anything else names no connection.
   init?(text: some Collection<UInt8>) {

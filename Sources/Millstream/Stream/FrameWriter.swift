@@ -29,6 +29,22 @@ struct FrameWriter {
     literal("\n")
   }
 
+  /// The frame of a message that is for one connection, without an id: it moves no cursor.
+  static func frame(of message: StreamMessage) -> [UInt8] {
+    var message = message
+    message.id = nil
+    var bytes: [UInt8] = []
+    message.lend { message in
+      let count = Chunk.frameBytes(of: message, epoch: nil)
+      bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, written in
+        var writer = FrameWriter(to: UnsafeMutableRawPointer(buffer.baseAddress))
+        writer.broadcast(message, epoch: nil)
+        written = writer.count
+      }
+    }
+    return bytes
+  }
+
   private mutating func id(_ id: Int64, epoch: UInt32?) {
     literal("id: ")
     decimal(id)

@@ -11,6 +11,8 @@ struct Message {
   var visibleTo: UnsafeRawBufferPointer?
   /// The connection id, as text, of the one that does not get it.
   var exclude: UnsafeRawBufferPointer?
+  /// A filter has decided that nobody gets it.
+  var isDropped = false
 }
 
 /// Whom a frame is for.
@@ -19,11 +21,14 @@ struct Audience: Equatable {
   var visibleTo: String?
   /// The connection that does not get it.
   var excluded: ConnectionID?
+  /// Nobody gets it.
+  var isNobody: Bool
 
   /// Nil when the frame is for everyone.
   init?(of message: Message) {
     visibleTo = message.visibleTo.map { String(decoding: $0, as: UTF8.self) }
     excluded = message.exclude.flatMap { ConnectionID(text: $0) }
-    if visibleTo == nil && excluded == nil { return nil }
+    isNobody = message.isDropped
+    if visibleTo == nil && excluded == nil && !isNobody { return nil }
   }
 }

@@ -4,6 +4,11 @@ public enum StoreKind: UInt8, Hashable, Sendable, CaseIterable {
   case pgmq
   /// Millstream's own schema.
   case native
+  /// A store of the host's own.
+  case host
+
+  /// Those that are in Postgres.
+  public static let inPostgres: Set<StoreKind> = [.pgmq, .native]
 }
 
 /// One stream that somebody is subscribed to: its log, its subscribers, and where reading stands.
@@ -11,6 +16,8 @@ final class Stream {
   let store: StoreKind
   /// What the store calls it: the name of a native stream, or the queue's table suffix.
   let storageName: [UInt8]
+  /// What it is called by those outside.
+  let publicIdentity: StreamIdentity
   /// The channels that wake it, beside those that wake everything.
   var channels: [String] = []
 
@@ -47,7 +54,7 @@ final class Stream {
   var remindAtMs: Int64?
 
   /// Ephemeral broadcasts that wait until what was stored before them has been read.
-  var ephemerals: [OwnMessage] = []
+  var ephemerals: [StreamMessage] = []
   /// How many may wait, of less than 8,000 bytes each; beyond that they overtake.
   static let maximumEphemerals = 256
 
@@ -78,9 +85,12 @@ final class Stream {
   /// Since when nobody is subscribed, in milliseconds of the monotonic clock.
   var emptySinceMs: Int64?
 
-  init(store: StoreKind, storageName: [UInt8]) {
+  /// `name`: what clients know it by; nil: as the store does.
+  init(store: StoreKind, storageName: [UInt8], name: String? = nil) {
     self.store = store
     self.storageName = storageName
+    publicIdentity = StreamIdentity(
+      store: store, name: name ?? String(decoding: storageName, as: UTF8.self))
   }
 
   var subscriberCount: Int { live.count + waiting.count }

@@ -1,0 +1,129 @@
+/// What a host sees of an instance's connections, and does to them. Everything on the loop's thread.
+extension Instance {
+  // MARK: Hooks, to be set before the start
+
+  /// Says whether a connection's context carries a label, for frames with `visible_to`. Without it, the
+  /// context's own labels count.
+  public func setAudience(_ predicate: @escaping AudiencePredicate) {
+    parts.writer.audience = predicate
+  }
+
+  /// Looks at each message on its way to clients.
+  public func setFilter(_ filter: MessageFilter) {
+    parts.dispatcher.filter = filter
+  }
+
+  /// Called when the opening of a connection is on its way: from here on it can be sent to.
+  public func onConnected(_ body: @escaping (ConnectionInfo) -> Void) {
+    parts.dispatcher.opened = { [unowned self] in
+      if let info = info($0) { body(info) }
+    }
+  }
+
+  /// Called when a connection has ended for which `onConnected` was; its descriptor is about to be closed.
+  public func onDisconnected(_ body: @escaping (ConnectionInfo, CloseReason) -> Void) {
+    parts.dispatcher.left = { [unowned self] connection in
+      guard connection.pointee.wasOpened, let info = info(connection) else { return }
+      body(info, connection.pointee.closeReason)
+    }
+  }
+
+  // MARK: Looking
+
+  /// The connection of this name; nil: there is none (any more).
+  public func connection(_ id: ConnectionID) -> ConnectionInfo? {
+    parts.writer.table.connection(named: id).flatMap(info)
+  }
+
+  /// Calls `body` for every connection until it returns false. It may close connections.
+  public func forEachConnection(_ body: (ConnectionInfo) -> Bool) {
+    for slot in 0..<parts.writer.table.slotCount {
+      guard let connection = parts.writer.table.connection(slot),
+        connection.pointee.phase != .closing, let info = info(connection)
+      else { continue }
+      if !body(info) { return }
+    }
+  }
+
+  /// How many connections a stream has.
+  public func connectionCount(of stream: StreamIdentity) -> Int {
+    self.stream(stream)?.subscriberCount ?? 0
+  }
+
+  /// How many streams are known: those with connections, and those that just had some.
+  public var streamCount: Int { parts.dispatcher.registry.streams.count }
+
+  // MARK: Sending
+
+  /// Sends a message to whoever is connected to a stream of this instance now, and keeps it nowhere.
+  /// Its id counts for nothing.
+  public func publish(_ message: StreamMessage, to stream: StreamIdentity) {
+    guard isRunning, let stream = self.stream(stream) else { return }
+    var message = message
+    message.id = nil
+    parts.dispatcher.deliver(message, to: stream, epoch: nil)
+  }
+
+  /// Sends a message to one connection; false: there is none of this name, or it is not open yet.
+  @discardableResult
+  public func send(_ message: StreamMessage, to id: ConnectionID) -> Bool {
+    guard let connection = parts.writer.table.connection(named: id), connection.pointee.wasOpened,
+      connection.pointee.phase != .closing
+    else { return false }
+    parts.writer.sendOwn(FrameWriter.frame(of: message), to: connection)
+    return true
+  }
+
+  /// The source has something new in this stream.
+  public func notify(_ name: String) {
+    guard isRunning, let stream = stream(StreamIdentity(store: .host, name: name)) else { return }
+    parts.dispatcher.wake(stream)
+  }
+
+  // MARK: Closing
+
+  /// Closes one connection; false: there is none of this name.
+  @discardableResult
+  public func close(_ id: ConnectionID) -> Bool {
+    guard let connection = parts.writer.table.connection(named: id),
+      connection.pointee.phase != .closing
+    else { return false }
+    parts.writer.close(connection, .requested)
+    return true
+  }
+
+  /// Closes all connections of a stream.
+  public func close(_ stream: StreamIdentity) {
+    guard let stream = self.stream(stream) else { return }
+    for connection in stream.waiting.members + stream.live.members {
+      parts.writer.close(connection, .requested)
+    }
+  }
+
+  /// Closes all connections of a member.
+  public func close(member: String) {
+    for (id, context) in parts.writer.contexts where context.member == member { close(id) }
+  }
+
+  // MARK: Finding
+
+  private func stream(_ identity: StreamIdentity) -> Stream? {
+    guard let name = storageName(of: identity) else { return nil }
+    return name.withUnsafeBytes { parts.dispatcher.registry.stream(identity.store, $0) }
+  }
+
+  private func storageName(of stream: StreamIdentity) -> [UInt8]? {
+    if stream.store != .pgmq { return Array(stream.name.utf8) }
+    return QueueName(stream: stream.name, prefix: configuration.queuePrefix).map {
+      Array($0.tableSuffix.utf8)
+    }
+  }
+
+  private func info(_ connection: ConnectionRef) -> ConnectionInfo? {
+    guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return nil }
+    return ConnectionInfo(
+      id: connection.pointee.id, stream: stream.publicIdentity,
+      context: parts.writer.contexts[connection.pointee.id],
+      isBlocked: connection.pointee.isBlocked)
+  }
+}

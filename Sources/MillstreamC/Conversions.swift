@@ -1,0 +1,95 @@
+import CMillstream
+import Millstream
+
+extension StoreKind {
+  var code: millstream_store_kind {
+    switch self {
+    case .pgmq: MILLSTREAM_PGMQ
+    case .native: MILLSTREAM_NATIVE
+    case .host: MILLSTREAM_HOST
+    }
+  }
+
+  init?(_ code: millstream_store_kind) {
+    switch code {
+    case MILLSTREAM_PGMQ: self = .pgmq
+    case MILLSTREAM_NATIVE: self = .native
+    case MILLSTREAM_HOST: self = .host
+    default: return nil
+    }
+  }
+}
+
+extension ConnectionInfo {
+  /// Lends it as C's struct for the call.
+  func lend<Result>(_ body: (UnsafePointer<millstream_connection>) -> Result) -> Result {
+    stream.name.withCString { stream in
+      withOptionalCString(context?.member) { member in
+        var connection = millstream_connection()
+        connection.size = MemoryLayout<millstream_connection>.size
+        connection.id = id.rawValue
+        connection.store = self.stream.store.code
+        connection.stream = stream
+        connection.member = member
+        connection.tag = context?.tag
+        connection.is_blocked = isBlocked
+        return withUnsafePointer(to: connection, body)
+      }
+    }
+  }
+}
+
+extension StreamMessage {
+  /// Copies what a host lends.
+  init(_ message: millstream_message) {
+    let data = UnsafeRawBufferPointer(
+      start: message.data, count: message.data == nil ? 0 : message.data_length)
+    self.init(
+      id: message.id == 0 ? nil : message.id, event: message.event.map { String(cString: $0) },
+      data: Array(data), visibleTo: message.visible_to.map { String(cString: $0) },
+      exclude: message.exclude == 0 ? nil : ConnectionID(rawValue: message.exclude))
+  }
+
+  /// Lends it as C's struct for the call.
+  func lendC<Result>(_ body: (millstream_message) -> Result) -> Result {
+    withOptionalCString(eventName) { event in
+      withOptionalCString(label) { label in
+        data.withUnsafeBytes { data in
+          var message = millstream_message()
+          message.size = MemoryLayout<millstream_message>.size
+          message.id = id ?? 0
+          message.event = event
+          message.data = data.baseAddress
+          message.data_length = data.count
+          message.visible_to = label
+          message.exclude = excluded?.rawValue ?? 0
+          return body(message)
+        }
+      }
+    }
+  }
+}
+
+extension ConnectionContext {
+  /// Copies what a host lends; nil: its size is that of no context.
+  convenience init?(_ pointer: UnsafePointer<millstream_context>) {
+    guard let context = read(pointer, size: pointer.pointee.size) else { return nil }
+    self.init(
+      member: context.member.map { String(cString: $0) },
+      labels: Set(strings(context.labels, context.label_count)), tag: context.tag)
+  }
+}
+
+func withOptionalCString<Result>(
+  _ text: String?, _ body: (UnsafePointer<CChar>?) -> Result
+) -> Result {
+  if let text { text.withCString(body) } else { body(nil) }
+}
+
+/// Copies `text` into `buffer`, cut to `size` bytes with the zero byte that ends it.
+func copy(_ text: String, to buffer: UnsafeMutablePointer<CChar>?, size: Int) {
+  guard let buffer, size > 0 else { return }
+  let bytes = text.utf8.prefix(size - 1)
+  for (index, byte) in bytes.enumerated() { buffer[index] = CChar(bitPattern: byte) }
+  buffer[bytes.count] = 0
+}

@@ -1,0 +1,107 @@
+// The names are those of millstream.h.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+import CMillstream
+import CSystem
+import Glibc
+import Millstream
+
+/// A descriptor that can be served, from now on as this instance's; or why not.
+private func prepare(_ descriptor: Int32, for host: Host) throws(Refusal) {
+  if descriptor < 0 || ms_descriptor_kind(descriptor) == MS_NOT_A_CLIENT {
+    throw Refusal(MILLSTREAM_BAD_DESCRIPTOR)
+  }
+  if host.isOnThread && host.instance.isTaken(descriptor) {
+    throw Refusal(MILLSTREAM_ALREADY_TAKEN)
+  }
+  if !ms_make_nonblocking(descriptor) { throw Refusal(MILLSTREAM_BAD_DESCRIPTOR) }
+}
+
+@c(millstream_accept) @implementation
+func millstream_accept(
+  _ instance: OpaquePointer?, _ descriptor: Int32, _ received: UnsafeRawPointer?,
+  _ receivedLength: Int
+) -> millstream_result {
+  result { () throws(Refusal) in
+    let host = try runningHost(instance, anyThread: true)
+    guard receivedLength <= Endpoint.maximumHeadBytes, received != nil || receivedLength == 0 else {
+      return MILLSTREAM_INVALID_ARGUMENT
+    }
+    try prepare(descriptor, for: host)
+    let bytes = UnsafeRawBufferPointer(start: received, count: receivedLength)
+    if host.isOnThread {
+      guard host.endpoint.take(descriptor, received: bytes) else { return MILLSTREAM_FULL }
+      host.perform {}
+      return MILLSTREAM_OK
+    }
+    let copy = Array(bytes)
+    host.perform {
+      if host.instance.isTaken(descriptor) { return }
+      let isTaken = copy.withUnsafeBytes { host.endpoint.take(descriptor, received: $0) }
+      if !isTaken { close(descriptor) }
+    }
+    return MILLSTREAM_OK
+  }
+}
+
+@c(millstream_subscribe) @implementation
+func millstream_subscribe(
+  _ instance: OpaquePointer?, _ subscription: UnsafePointer<millstream_subscription>?,
+  _ id: UnsafeMutablePointer<millstream_connection_id>?
+) -> millstream_result {
+  result { () throws(Refusal) in
+    let host = try runningHost(instance, anyThread: true)
+    guard let subscription, let given = read(subscription, size: subscription.pointee.size) else {
+      return MILLSTREAM_INVALID_ARGUMENT
+    }
+    let wanted = try host.router.subscription(given, host.instance)
+    let context = given.context.map { ConnectionContext($0) }
+    if case .some(nil) = context { return MILLSTREAM_INVALID_ARGUMENT }
+    try prepare(given.descriptor, for: host)
+    return host.register(given.descriptor, wanted, context ?? nil, id)
+  }
+}
+
+extension Host {
+  fileprivate func register(
+    _ descriptor: Int32, _ wanted: Subscription, _ context: ConnectionContext?,
+    _ id: UnsafeMutablePointer<millstream_connection_id>?
+  ) -> millstream_result {
+    id?.pointee = 0
+    if isOnThread {
+      guard instance.hasRoom else { return MILLSTREAM_FULL }
+      guard case .registered(let name) = endpoint.take(descriptor, wanted, context) else {
+        return MILLSTREAM_STOPPED
+      }
+      id?.pointee = name.rawValue
+      perform {}
+    } else {
+      perform { [self] in
+        if instance.isTaken(descriptor) { return }
+        if !instance.hasRoom {
+          _ = close(descriptor)
+        } else {
+          _ = endpoint.take(descriptor, wanted, context)
+        }
+      }
+    }
+    return MILLSTREAM_OK
+  }
+}
+
+@c(millstream_listen) @implementation
+func millstream_listen(
+  _ instance: OpaquePointer?, _ address: UnsafePointer<CChar>?,
+  _ bound: UnsafeMutablePointer<CChar>?, _ boundSize: Int
+) -> millstream_result {
+  result { () throws(Refusal) in
+    let host = try runningHost(instance)
+    guard let address else { return MILLSTREAM_INVALID_ARGUMENT }
+    guard let wanted = try? ListenAddress(String(cString: address)) else {
+      return MILLSTREAM_INVALID_TEXT
+    }
+    guard let socket = try? wanted.listen().first else { return MILLSTREAM_SYSTEM_ERROR }
+    copy(socket.address, to: bound, size: boundSize)
+    host.perform { host.endpoint.add(socket) }
+    return MILLSTREAM_OK
+  }
+}

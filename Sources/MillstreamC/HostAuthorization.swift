@@ -1,0 +1,77 @@
+// The names are those of millstream.h.
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+import CMillstream
+import Glibc
+import Millstream
+
+/// What is behind a `millstream_authorization *`. The texts that were asked for stay for as long as it does.
+final class HostAuthorization: @unchecked Sendable {
+  let question: AuthorizationQuestion
+  unowned let host: Host
+  private var texts: [UnsafeMutablePointer<CChar>] = []
+
+  init(_ question: AuthorizationQuestion, _ host: Host) {
+    self.question = question
+    self.host = host
+  }
+
+  deinit {
+    for text in texts { free(text) }
+  }
+
+  func keep(_ text: String?) -> UnsafePointer<CChar>? {
+    guard let text, let copy = strdup(text) else { return nil }
+    texts.append(copy)
+    return UnsafePointer(copy)
+  }
+}
+
+@c(millstream_authorize) @implementation
+func millstream_authorize(
+  _ question: OpaquePointer?, _ permission: millstream_permission,
+  _ context: UnsafePointer<millstream_context>?
+) -> millstream_result {
+  if Fork.isChild { return MILLSTREAM_FORKED }
+  guard let asked = authorizations[question] else { return MILLSTREAM_NOT_FOUND }
+  if asked.host.thread == nil && !asked.host.isOnThread { return MILLSTREAM_WRONG_THREAD }
+  let answer: Permission
+  switch permission {
+  case MILLSTREAM_ALLOW:
+    let copy = context.map { ConnectionContext($0) }
+    if case .some(nil) = copy { return MILLSTREAM_INVALID_ARGUMENT }
+    answer = .allow(copy ?? nil)
+  case MILLSTREAM_FORBID: answer = .forbid
+  case MILLSTREAM_FAULT: answer = .fault
+  default: return MILLSTREAM_INVALID_ARGUMENT
+  }
+  guard authorizations.remove(question) != nil else { return MILLSTREAM_NOT_FOUND }
+  var isThere = true
+  asked.host.perform { isThere = asked.question.answer(answer) }
+  return isThere ? MILLSTREAM_OK : MILLSTREAM_NOT_FOUND
+}
+
+@c(millstream_authorization_stream) @implementation
+func millstream_authorization_stream(_ question: OpaquePointer?) -> UnsafePointer<CChar>? {
+  authorizations[question].flatMap { $0.keep($0.question.stream.name) }
+}
+
+@c(millstream_authorization_store) @implementation
+func millstream_authorization_store(_ question: OpaquePointer?) -> millstream_store_kind {
+  authorizations[question]?.question.stream.store.code ?? millstream_store_kind(0)
+}
+
+@c(millstream_authorization_header) @implementation
+func millstream_authorization_header(
+  _ question: OpaquePointer?, _ name: UnsafePointer<CChar>?
+) -> UnsafePointer<CChar>? {
+  guard let name, let asked = authorizations[question] else { return nil }
+  return asked.keep(asked.question.request.field(String(cString: name)))
+}
+
+@c(millstream_authorization_query) @implementation
+func millstream_authorization_query(
+  _ question: OpaquePointer?, _ name: UnsafePointer<CChar>?
+) -> UnsafePointer<CChar>? {
+  guard let name, let asked = authorizations[question] else { return nil }
+  return asked.keep(asked.question.request.query(String(cString: name)))
+}

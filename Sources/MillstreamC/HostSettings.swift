@@ -1,0 +1,118 @@
+import CMillstream
+import Millstream
+
+/// The options of an instance, copied from the host's structs.
+struct HostSettings {
+  enum Kind { case borrowed, polled, thread }
+
+  /// Why options cannot be used.
+  struct Fault: Error, CustomStringConvertible {
+    let result: millstream_result
+    let description: String
+  }
+
+  let kind: Kind
+  /// The host's, where it is borrowed.
+  let loop: OpaquePointer?
+  let configuration: Configuration
+  let endpoint: EndpointConfiguration
+  let store: millstream_store?
+  let callbacks: millstream_options
+
+  init(_ options: millstream_options) throws(Fault) {
+    callbacks = options
+    kind = try HostSettings.kind(of: options)
+    loop = kind == .borrowed ? options.loop : nil
+    store = try HostSettings.store(of: options)
+    let configuration = HostSettings.configuration(of: options)
+    guard store != nil || !configuration.stores.isEmpty else {
+      throw Fault(
+        result: MILLSTREAM_INVALID_ARGUMENT, description: "neither a database nor a store was given"
+      )
+    }
+    self.configuration = configuration
+    endpoint = try HostSettings.endpoint(of: options, hasStore: store != nil)
+  }
+
+  private static func kind(of options: millstream_options) throws(Fault) -> Kind {
+    switch options.loop_kind {
+    case MILLSTREAM_LOOP_POLLED: return .polled
+    case MILLSTREAM_LOOP_THREAD: return .thread
+    case MILLSTREAM_LOOP_BORROWED where options.loop != nil: return .borrowed
+    default:
+      throw Fault(result: MILLSTREAM_INVALID_ARGUMENT, description: "no loop was given")
+    }
+  }
+
+  private static func store(of options: millstream_options) throws(Fault) -> millstream_store? {
+    guard let given = options.store else { return nil }
+    let store = read(given, size: given.pointee.size)
+    guard let store, store.position != nil, store.read != nil else {
+      throw Fault(result: MILLSTREAM_INVALID_ARGUMENT, description: "the store is not complete")
+    }
+    return store
+  }
+
+  private static func configuration(of options: millstream_options) -> Configuration {
+    var configuration = Configuration()
+    configuration.stores = []
+    if let database = options.database {
+      configuration.database = String(cString: database)
+      let given = options.stores == 0 ? UInt32.max : options.stores
+      if given & MILLSTREAM_PGMQ.rawValue != 0 { configuration.stores.insert(.pgmq) }
+      if given & MILLSTREAM_NATIVE.rawValue != 0 { configuration.stores.insert(.native) }
+    }
+    configuration.listenDatabase = options.listen_database.map { String(cString: $0) }
+    if let prefix = options.queue_prefix { configuration.queuePrefix = String(cString: prefix) }
+    set(&configuration.heartbeatMs, options.heartbeat_ms)
+    set(&configuration.idleTimeoutMs, options.idle_timeout_ms)
+    set(&configuration.writeDeadlineMs, options.write_deadline_ms)
+    set(&configuration.safetyPollMs, options.safety_poll_ms)
+    set(&configuration.retryMs, options.retry_ms)
+    if options.max_connections > 0 { configuration.maxConnections = options.max_connections }
+    if options.log_bytes > 0 { configuration.logBytes = options.log_bytes }
+    return configuration
+  }
+
+  private static func endpoint(
+    of options: millstream_options, hasStore: Bool
+  ) throws(Fault) -> EndpointConfiguration {
+    var endpoint = EndpointConfiguration()
+    if let prefix = options.pgmq_prefix { endpoint.pgmqPrefix = String(cString: prefix) }
+    if let prefix = options.native_prefix { endpoint.nativePrefix = String(cString: prefix) }
+    if hasStore { endpoint.hostPrefix = options.host_prefix.map { String(cString: $0) } ?? "/host" }
+    if let prefix = options.queue_prefix { endpoint.queuePrefix = String(cString: prefix) }
+    endpoint.secrets = strings(options.secrets, options.secret_count).map { Array($0.utf8) }
+    if endpoint.secrets.contains([]) {
+      throw Fault(result: MILLSTREAM_INVALID_TEXT, description: "a secret is empty")
+    }
+    endpoint.publicPatterns = strings(options.public_patterns, options.public_pattern_count)
+    endpoint.allowedOrigins = strings(options.allowed_origins, options.allowed_origin_count)
+    set(&endpoint.headTimeoutMs, options.head_timeout_ms)
+    return endpoint
+  }
+
+  /// 0 is the default, and less than that never.
+  private static func set(_ value: inout Int64, _ given: Int64) {
+    if given != 0 { value = max(given, 0) }
+  }
+}
+
+/// An array of C strings; those that are NULL are left out.
+func strings(_ base: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int) -> [String] {
+  guard let base else { return [] }
+  return (0..<count).compactMap { base[$0].map { String(cString: $0) } }
+}
+
+/// A struct that begins with its size, of which a program that was compiled with an older header gives the
+/// beginning only; what it does not give is zero. Nil: no such struct has that size.
+func read<Struct>(_ pointer: UnsafePointer<Struct>, size: Int) -> Struct? {
+  let own = MemoryLayout<Struct>.size
+  guard size >= MemoryLayout<Int>.size, size <= own else { return nil }
+  return withUnsafeTemporaryAllocation(of: Struct.self, capacity: 1) { buffer in
+    let bytes = UnsafeMutableRawBufferPointer(buffer)
+    bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    bytes.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: size))
+    return buffer[0]
+  }
+}
