@@ -23,9 +23,10 @@
  *
  * STRINGS are UTF-8 that ends with a zero byte and are copied before a function returns; NULL is none.
  *
- * RESULTS. Everything that can fail says so by its result, and has then changed nothing. In a child
- * process after fork() every function returns MILLSTREAM_FORKED: descriptors are close-on-exec, so
- * exec() or _exit().
+ * RESULTS. Everything that can fail says so by its result, and has then changed nothing. A handle that was
+ * freed, or is none, is found out: MILLSTREAM_INVALID_ARGUMENT of an instance, MILLSTREAM_NOT_FOUND of what
+ * waits for an answer. In a child process after fork() the parent's handles give MILLSTREAM_FORKED;
+ * instances that it makes itself are its own.
  *
  * STRUCTS that are passed begin with their size, which NAME_init() sets, so that a program that was
  * compiled with an older header goes on working. Fields are only ever added at the end. */
@@ -94,7 +95,7 @@ typedef enum millstream_result {
   MILLSTREAM_BUSY = 11,
   /* Called from another thread than the loop's. */
   MILLSTREAM_WRONG_THREAD = 12,
-  /* Called in a child process. */
+  /* The handle is of the process that this one was forked from. */
   MILLSTREAM_FORKED = 13,
   /* The system refused: errno says why. */
   MILLSTREAM_SYSTEM_ERROR = 14
@@ -192,7 +193,7 @@ MILLSTREAM_INITIALIZER(millstream_message)
 typedef void (*millstream_authorize_callback)(void *user, millstream_authorization *question);
 
 /* Whether a connection may see what carries `label`. Called for frames with `visible_to` alone, each
- * time such a frame is due. It must not call the instance. */
+ * time such a frame is due. It cannot call the instance: MILLSTREAM_BUSY. */
 typedef bool (*millstream_audience_callback)(
     void *user, const char *label, const millstream_connection *connection);
 
@@ -225,7 +226,7 @@ typedef enum millstream_verdict {
 /* Looks at each message of a stream once when it comes in, and again when it is read for a client that
  * is behind: the same message has to get the same verdict. `replacement` is a copy of `message` to be
  * changed (its id counts for nothing); what it points to has to stay until the filter is called again or
- * the loop goes on. It must not call the instance. */
+ * the loop goes on. It cannot call the instance: MILLSTREAM_BUSY. */
 typedef millstream_verdict (*millstream_filter_callback)(
     void *user, millstream_store_kind store, const char *stream, const millstream_message *message,
     millstream_message *replacement);
@@ -404,10 +405,11 @@ MILLSTREAM_INITIALIZER(millstream_subscription)
 
 /* Hands over a client whose request the host has read. Ownership as with millstream_accept. What the
  * client sent after its request's head needs not be kept: an event stream's client has nothing to say.
- * `id`, if it is not NULL, gets the connection's name.
+ * `id`, if it is not NULL, gets the connection's name; 0 where it is handed on to another thread.
  *
  * BAD_DESCRIPTOR, ALREADY_TAKEN, FULL, NOT_STARTED, STOPPED, INVALID_TEXT, INVALID_CURSOR, NOT_SIGNED;
- * NOT_FOUND: the instance does not serve that store. [any thread; then FULL closes the client later] */
+ * NOT_FOUND: the instance does not serve that store. [any thread; what is FULL there is closed later, and
+ * what is ALREADY_TAKEN left alone] */
 millstream_result millstream_subscribe(
     millstream *instance, const millstream_subscription *subscription,
     millstream_connection_id *id);

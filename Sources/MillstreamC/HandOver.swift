@@ -54,10 +54,9 @@ func millstream_subscribe(
       return MILLSTREAM_INVALID_ARGUMENT
     }
     let wanted = try host.router.subscription(given, host.instance)
-    let context = given.context.map { ConnectionContext($0) }
-    if case .some(nil) = context { return MILLSTREAM_INVALID_ARGUMENT }
+    let context = try contextOf(given.context)
     try prepare(given.descriptor, for: host)
-    return host.register(given.descriptor, wanted, context ?? nil, id)
+    return host.register(given.descriptor, wanted, context, id)
   }
 }
 

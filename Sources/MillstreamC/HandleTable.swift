@@ -1,42 +1,67 @@
 import Glibc
-import Synchronization
 
 /// What is behind the handles that C holds: a handle is a number and no address, so that one that was
-/// freed, or never was one, is found out instead of followed.
-final class HandleTable<Object: AnyObject & Sendable>: Sendable {
-  private struct Entries {
+/// freed, or never was one, is found out instead of followed. Can be used on any thread.
+final class HandleTable<Object: AnyObject>: @unchecked Sendable {
+  private struct State {
+    var lock = pthread_mutex_t()
     var objects: [UInt: Object] = [:]
     var next: UInt = 16
+    /// Handles below this are those of the process that this one was forked from.
+    var firstOwn: UInt = 16
   }
 
-  private let entries = Mutex(Entries())
+  private var state = UnsafeMutablePointer<State>.allocate(capacity: 1)
+
+  init() {
+    state.initialize(to: State())
+    pthread_mutex_init(&state.pointee.lock, nil)
+  }
+
+  /// In a child: the lock may be held by a thread that is not there, and what is in the table is the
+  /// parent's. It is left alone for good.
+  func forget() {
+    let next = state.pointee.next
+    state = .allocate(capacity: 1)
+    state.initialize(to: State(next: next, firstOwn: next))
+    pthread_mutex_init(&state.pointee.lock, nil)
+  }
+
+  private func withLock<Result>(_ body: (inout State) -> Result) -> Result {
+    pthread_mutex_lock(&state.pointee.lock)
+    defer { pthread_mutex_unlock(&state.pointee.lock) }
+    return body(&state.pointee)
+  }
 
   /// A handle for `object`, which it keeps.
   func add(_ object: Object) -> OpaquePointer {
-    entries.withLock { entries in
-      let handle = entries.next
-      entries.next += 16
-      entries.objects[handle] = object
+    withLock { state in
+      let handle = state.next
+      state.next += 16
+      state.objects[handle] = object
       return OpaquePointer(bitPattern: handle)!
     }
   }
 
   subscript(_ handle: OpaquePointer?) -> Object? {
-    guard let handle else { return nil }
-    return entries.withLock { $0.objects[UInt(bitPattern: handle)] }
+    withLock { $0.objects[UInt(bitPattern: handle)] }
+  }
+
+  /// Whether it is a handle of the process that this one was forked from.
+  func isInherited(_ handle: OpaquePointer?) -> Bool {
+    handle != nil && withLock { UInt(bitPattern: handle) < $0.firstOwn }
   }
 
   /// The object, which goes when the caller lets go of it; the handle is no longer one.
   func remove(_ handle: OpaquePointer?) -> Object? {
-    guard let handle else { return nil }
-    return entries.withLock { $0.objects.removeValue(forKey: UInt(bitPattern: handle)) }
+    withLock { $0.objects.removeValue(forKey: UInt(bitPattern: handle)) }
   }
 
   /// Nobody holds the handles of these any more.
   func removeAll(where isOver: (Object) -> Bool) {
-    let gone = entries.withLock { entries in
-      let gone = entries.objects.filter { isOver($0.value) }
-      for handle in gone.keys { entries.objects[handle] = nil }
+    let gone = withLock { state in
+      let gone = state.objects.filter { isOver($0.value) }
+      for handle in gone.keys { state.objects[handle] = nil }
       return gone
     }
     // What goes may call back: not under the lock.
@@ -49,14 +74,12 @@ let hosts = HandleTable<Host>()
 let authorizations = HandleTable<HostAuthorization>()
 let questions = HandleTable<HostQuestion>()
 
-/// Whether this process is a child of the one that has loaded the library: nothing may be done in it.
-enum Fork {
-  private static let children = Atomic<Int>(0)
-
-  /// Counts from now on.
-  static let watch: Void = {
-    pthread_atfork(nil, nil) { Fork.children.add(1, ordering: .relaxed) }
-  }()
-
-  static var isChild: Bool { children.load(ordering: .relaxed) > 0 }
-}
+/// From now on a child of this process knows that nothing in the tables is its own.
+let watchForks: Void = {
+  _ = (hosts, authorizations, questions)
+  pthread_atfork(nil, nil) {
+    hosts.forget()
+    authorizations.forget()
+    questions.forget()
+  }
+}()

@@ -24,6 +24,8 @@ final class Host: @unchecked Sendable {
   private let phaseNumber = Atomic<Int>(Phase.made.rawValue)
   /// How many callbacks of the host are on the stack.
   private var depth = 0
+  /// A callback is on the stack that may not call the instance, which is in the middle of something.
+  private(set) var isLocked = false
   private var completions: [() -> Void] = []
 
   init(_ settings: HostSettings) throws {
@@ -80,6 +82,22 @@ final class Host: @unchecked Sendable {
     return body()
   }
 
+  /// Calls the host, who may only answer.
+  func ask<Result>(_ body: () -> Result) -> Result {
+    isLocked = true
+    defer { isLocked = false }
+    return callOut(body)
+  }
+
+  /// Whether the instance can be called from here, where that is allowed on any thread.
+  func checkCaller() throws(Refusal) {
+    if !isOnThread {
+      if thread == nil { throw Refusal(MILLSTREAM_WRONG_THREAD) }
+    } else if isLocked {
+      throw Refusal(MILLSTREAM_BUSY)
+    }
+  }
+
   // MARK: Lifecycle
 
   func start() -> millstream_result {
@@ -109,10 +127,16 @@ final class Host: @unchecked Sendable {
   }
 
   func shutdown(withinMs: Int64?, _ stopped: @escaping () -> Void) {
-    if phase == .made || phase == .started { enter(.stopping) }
+    if phase == .made {
+      instance.shutdown()
+      completions.append(stopped)
+      return complete()
+    }
+    if phase == .started { enter(.stopping) }
     perform { [self] in
       completions.append(stopped)
-      if instance.isEnded { return thread == nil ? complete() : () }
+      if phase == .stopped { return complete() }
+      if instance.isEnded { return }
       endpoint.stop()
       instance.shutdown(withinMs: withinMs) { [unowned self] in instanceEnded() }
     }

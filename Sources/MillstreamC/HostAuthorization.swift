@@ -31,23 +31,40 @@ func millstream_authorize(
   _ question: OpaquePointer?, _ permission: millstream_permission,
   _ context: UnsafePointer<millstream_context>?
 ) -> millstream_result {
-  if Fork.isChild { return MILLSTREAM_FORKED }
-  guard let asked = authorizations[question] else { return MILLSTREAM_NOT_FOUND }
-  if asked.host.thread == nil && !asked.host.isOnThread { return MILLSTREAM_WRONG_THREAD }
-  let answer: Permission
-  switch permission {
-  case MILLSTREAM_ALLOW:
-    let copy = context.map { ConnectionContext($0) }
-    if case .some(nil) = copy { return MILLSTREAM_INVALID_ARGUMENT }
-    answer = .allow(copy ?? nil)
-  case MILLSTREAM_FORBID: answer = .forbid
-  case MILLSTREAM_FAULT: answer = .fault
-  default: return MILLSTREAM_INVALID_ARGUMENT
+  result { () throws(Refusal) in
+    if authorizations.isInherited(question) { return MILLSTREAM_FORKED }
+    guard let asked = authorizations[question] else { return MILLSTREAM_NOT_FOUND }
+    try asked.host.checkCaller()
+    let answer = try permissionOf(permission, context)
+    guard authorizations.remove(question) != nil else { return MILLSTREAM_NOT_FOUND }
+    var isThere = true
+    if asked.host.isOnThread {
+      asked.host.perform { isThere = asked.question.answer(answer) }
+    } else {
+      asked.host.perform { asked.question.answer(answer) }
+    }
+    return isThere ? MILLSTREAM_OK : MILLSTREAM_NOT_FOUND
   }
-  guard authorizations.remove(question) != nil else { return MILLSTREAM_NOT_FOUND }
-  var isThere = true
-  asked.host.perform { isThere = asked.question.answer(answer) }
-  return isThere ? MILLSTREAM_OK : MILLSTREAM_NOT_FOUND
+}
+
+private func permissionOf(
+  _ permission: millstream_permission, _ context: UnsafePointer<millstream_context>?
+) throws(Refusal) -> Permission {
+  switch permission {
+  case MILLSTREAM_ALLOW: return .allow(try contextOf(context))
+  case MILLSTREAM_FORBID: return .forbid
+  case MILLSTREAM_FAULT: return .fault
+  default: throw Refusal(MILLSTREAM_INVALID_ARGUMENT)
+  }
+}
+
+/// What a host says of a client, copied; nil if it says nothing.
+func contextOf(
+  _ context: UnsafePointer<millstream_context>?
+) throws(Refusal) -> ConnectionContext? {
+  guard let context else { return nil }
+  guard let copy = ConnectionContext(context) else { throw Refusal(MILLSTREAM_INVALID_ARGUMENT) }
+  return copy
 }
 
 @c(millstream_authorization_stream) @implementation

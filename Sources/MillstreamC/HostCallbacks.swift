@@ -31,7 +31,7 @@ final class HostCallbacks: @unchecked Sendable {
     let user = options.audience_user
     instance.setAudience { [unowned self, unowned instance] label, id in
       guard let info = instance.connection(id) else { return false }
-      return host.callOut { info.lend { connection in audience(user, label, connection) } }
+      return host.ask { info.lend { connection in audience(user, label, connection) } }
     }
   }
 
@@ -56,7 +56,7 @@ final class HostCallbacks: @unchecked Sendable {
     let user = options.filter_user
     instance.setFilter(
       MessageFilter { [unowned self] message, stream in
-        host.callOut {
+        host.ask {
           message.lendC { message in
             var replacement = message
             let verdict = withUnsafePointer(to: message) {

@@ -42,9 +42,6 @@ final class HostQuestion: @unchecked Sendable {
     self.host = host
   }
 
-  /// Whether the calling thread may answer.
-  var isOnThread: Bool { host.thread != nil || host.isOnThread }
-
   func add(_ message: StreamMessage) -> Bool {
     guard case .read(_, let after, let limit) = asked, messages.count < limit,
       let id = message.id, id > (messages.last?.id ?? after)
@@ -63,13 +60,21 @@ private func answer(
   _ question: OpaquePointer?, canAnswer: (HostQuestion.Asked) -> Bool,
   _ body: @escaping (HostQuestion.Asked, [StreamMessage]) -> Void
 ) -> millstream_result {
-  if Fork.isChild { return MILLSTREAM_FORKED }
-  guard let asked = questions[question] else { return MILLSTREAM_NOT_FOUND }
-  if !asked.isOnThread { return MILLSTREAM_WRONG_THREAD }
-  guard canAnswer(asked.asked) else { return MILLSTREAM_INVALID_ARGUMENT }
-  guard questions.remove(question) != nil else { return MILLSTREAM_NOT_FOUND }
-  asked.answer(body)
-  return MILLSTREAM_OK
+  result { () throws(Refusal) in
+    let asked = try waiting(question)
+    guard canAnswer(asked.asked) else { return MILLSTREAM_INVALID_ARGUMENT }
+    guard questions.remove(question) != nil else { return MILLSTREAM_NOT_FOUND }
+    asked.answer(body)
+    return MILLSTREAM_OK
+  }
+}
+
+/// The question behind a handle, if it can be answered from here.
+private func waiting(_ question: OpaquePointer?) throws(Refusal) -> HostQuestion {
+  if questions.isInherited(question) { throw Refusal(MILLSTREAM_FORKED) }
+  guard let asked = questions[question] else { throw Refusal(MILLSTREAM_NOT_FOUND) }
+  try asked.host.checkCaller()
+  return asked
 }
 
 private func isPosition(_ asked: HostQuestion.Asked) -> Bool {
@@ -97,13 +102,13 @@ func millstream_answer_absent(_ question: OpaquePointer?) -> millstream_result {
 func millstream_answer_message(
   _ question: OpaquePointer?, _ message: UnsafePointer<millstream_message>?
 ) -> millstream_result {
-  if Fork.isChild { return MILLSTREAM_FORKED }
-  guard let message, let copy = read(message, size: message.pointee.size) else {
-    return MILLSTREAM_INVALID_ARGUMENT
+  result { () throws(Refusal) in
+    let asked = try waiting(question)
+    guard let message, let copy = read(message, size: message.pointee.size) else {
+      return MILLSTREAM_INVALID_ARGUMENT
+    }
+    return asked.add(StreamMessage(copy)) ? MILLSTREAM_OK : MILLSTREAM_INVALID_ARGUMENT
   }
-  guard let asked = questions[question] else { return MILLSTREAM_NOT_FOUND }
-  if !asked.isOnThread { return MILLSTREAM_WRONG_THREAD }
-  return asked.add(StreamMessage(copy)) ? MILLSTREAM_OK : MILLSTREAM_INVALID_ARGUMENT
 }
 
 @c(millstream_answer_end) @implementation

@@ -36,7 +36,13 @@ final class HostThread: @unchecked Sendable {
     self.body = body
     return state.withLock { state in
       var id = pthread_t()
+      // Signals are for the host's threads.
+      var all = sigset_t()
+      var before = sigset_t()
+      sigfillset(&all)
+      pthread_sigmask(SIG_SETMASK, &all, &before)
       let code = pthread_create(&id, nil, threadBegins, Unmanaged.passRetained(self).toOpaque())
+      pthread_sigmask(SIG_SETMASK, &before, nil)
       if code == 0 { state.id = id } else { Unmanaged.passUnretained(self).release() }
       errno = code
       return code == 0

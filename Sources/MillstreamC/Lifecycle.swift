@@ -16,10 +16,10 @@ struct Refusal: Error {
 /// The instance behind a handle. `anyThread`: whether the caller may be on another thread than the loop's,
 /// where the loop has one of its own.
 func host(_ handle: OpaquePointer?, anyThread: Bool = false) throws(Refusal) -> Host {
-  if Fork.isChild { throw Refusal(MILLSTREAM_FORKED) }
+  if hosts.isInherited(handle) { throw Refusal(MILLSTREAM_FORKED) }
   guard let host = hosts[handle] else { throw Refusal(MILLSTREAM_INVALID_ARGUMENT) }
-  let mayCall = anyThread && host.thread != nil || host.isOnThread
-  if !mayCall { throw Refusal(MILLSTREAM_WRONG_THREAD) }
+  if !anyThread && !host.isOnThread { throw Refusal(MILLSTREAM_WRONG_THREAD) }
+  try host.checkCaller()
   return host
 }
 
@@ -47,13 +47,12 @@ func millstream_create(
   _ options: UnsafePointer<millstream_options>?, _ instance: UnsafeMutablePointer<OpaquePointer?>?,
   _ error: UnsafeMutablePointer<CChar>?, _ errorSize: Int
 ) -> millstream_result {
-  if Fork.isChild { return MILLSTREAM_FORKED }
   copy("", to: error, size: errorSize)
   guard let options, let instance, let given = read(options, size: options.pointee.size) else {
     copy("no options, or no place for the instance", to: error, size: errorSize)
     return MILLSTREAM_INVALID_ARGUMENT
   }
-  _ = Fork.watch
+  _ = watchForks
   do {
     instance.pointee = hosts.add(try Host(try HostSettings(given)))
     return MILLSTREAM_OK
@@ -104,7 +103,7 @@ func millstream_join(_ instance: OpaquePointer?) -> millstream_result {
 
 @c(millstream_destroy) @implementation
 func millstream_destroy(_ instance: OpaquePointer?) -> millstream_result {
-  if instance == nil && !Fork.isChild { return MILLSTREAM_OK }
+  if instance == nil { return MILLSTREAM_OK }
   return result { () throws(Refusal) in
     let host = try host(instance, anyThread: true)
     guard host.destroy() else { return MILLSTREAM_BUSY }
