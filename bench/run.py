@@ -10,6 +10,7 @@ programs are given. Everything that it starts ends with it.
 """
 
 import argparse
+import functools
 import pathlib
 import resource
 import signal
@@ -19,7 +20,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from driver import (  # noqa: E402
-    churn, compare, counts, fairness, fanout, idle_cpu, latency, loops, many_streams, memory,
+    churn, compare, counts, embedded, fairness, fanout, idle_cpu, latency, loops, many_streams, memory,
     publishing, replay, replay_long, scale, start, storm, table,
 )
 from driver.bench import Bench  # noqa: E402
@@ -45,6 +46,7 @@ SCENARIOS = {
     "loops": loops.loops,
     "scale": scale.scale,
     "peers": compare.compare,
+    "embedded": embedded.embedded,
 }
 WITHOUT_DATABASE = ("memory",)
 
@@ -202,6 +204,8 @@ def built(options):
         "listen": built_c("listen", libraries=pq_flags()),
         "churn": built_c("churn"),
         "count": built_c("count", "-shared", "-fPIC"),
+        # Linked with a library that takes minutes to build: only if it is asked for.
+        "embedded": functools.cache(built_host),
     }
 
 
@@ -210,6 +214,15 @@ def built_swift(product):
     build = ["swift", "build", "-c", "release", "--static-swift-stdlib", "--product", product]
     subprocess.run(build, cwd=ROOT, check=True, stdout=sys.stderr)
     return str(ROOT / ".build/release" / product)
+
+
+def built_host():
+    """A C program that is linked with libmillstream.a."""
+    subprocess.run(["make", "library"], cwd=ROOT, check=True, stdout=sys.stderr)
+    library = str(ROOT / ".build/library/libmillstream.a")
+    needed = ["-lev", "-lpq", "-lcrypto", "-lstdc++", "-lm", "-lpthread"]
+    header = f"-I{ROOT / 'Sources/CMillstream'}"
+    return built_c("embedded", header, libraries=[library, *needed])
 
 
 def pq_flags():

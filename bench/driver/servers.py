@@ -59,6 +59,21 @@ class Millstream:
         self.process.stop()
 
 
+class Embedded:
+    """The C host that hands its clients over; it has what `Millstream` has."""
+
+    def __init__(self, binary, conninfo, store):
+        self.store, self.conninfo = store, conninfo
+        self.process = Process("embedded", [binary, conninfo, store], env=clean_environment())
+        self.port = ready_port(self.process, READY_SECONDS)
+        self.pid = self.process.pid
+        wait_for_sessions(conninfo, 2)
+        self.publisher = DatabasePublisher(conninfo, store)
+
+    url = Millstream.url
+    stop = Millstream.stop
+
+
 def install(binary, conninfo, store, pgmq_sql):
     """Makes the schema that the store reads."""
     if store == "native":
