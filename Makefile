@@ -2,9 +2,10 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint torture sanitize fuzz simulate mutations bench check-costs clean
+.PHONY: help demo build library install uninstall test lint torture sanitize fuzz simulate
+.PHONY: mutations bench check-costs clean
 
-RELEASE := swift build -c release --static-swift-stdlib --product millstream
+RELEASE := swift build -c release --static-swift-stdlib --product
 SOURCES := Package.swift Sources Tests bench
 
 help: ## List the targets
@@ -12,12 +13,23 @@ help: ## List the targets
 
 demo: ## Show a live stream in a browser, from a throw-away Postgres (DEMO_FLAGS="--listen ...")
 	Tests/setup.sh packages
-	$(RELEASE)
+	$(RELEASE) millstream
 	@exec .build/release/millstream demo $(DEMO_FLAGS)
 
 build: ## Build the command for release, into .build/release/millstream
 	Tests/setup.sh packages
-	$(RELEASE)
+	$(RELEASE) millstream
+
+library: ## Build libmillstream.so and libmillstream.a for release, into .build/library
+	Tests/setup.sh packages
+	$(RELEASE) MillstreamC
+	packaging/link-library.sh .build/library .build/release/libMillstreamC.a
+
+install: ## Install what `make build library` has built (PREFIX=/usr/local DESTDIR=)
+	packaging/install.sh install
+
+uninstall: ## Remove what `make install` with the same variables has installed
+	packaging/install.sh uninstall
 
 test: ## Run all tests: those of the units, then those of the system
 	Tests/setup.sh all

@@ -16,8 +16,9 @@ readonly packages=(
   libev-dev libpq-dev libssl-dev pkg-config
   postgresql postgresql-contrib curl python3-venv
 )
-# The real browser of the demo page's test, a real pooler (neither runs as a service), and callgrind.
-readonly test_packages=(chromium pgbouncer valgrind)
+# The real browser of the demo page's test, a real pooler (neither runs as a service), callgrind, and
+# what the library's hosts are compiled with and its manual is checked with.
+readonly test_packages=(chromium pgbouncer valgrind g++ mandoc)
 
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
