@@ -20,6 +20,6 @@ struct ConnectionIDMint {
   }
 
   private func cover(_ random: UInt64) -> UInt64 {
-    random &* key >> (64 - ConnectionIDMint.slotBits)
+    (random &* key) >> (64 - ConnectionIDMint.slotBits)
   }
 }
