@@ -1,19 +1,15 @@
 // The names are those of millstream.h.
 // swift-format-ignore-file: AlwaysUseLowerCamelCase
 import CMillstream
-import CSystem
 import Glibc
 import Millstream
 
-/// A descriptor that can be served, from now on as this instance's; or why not.
+/// Makes a descriptor ready to be this instance's, or says why not.
 private func prepare(_ descriptor: Int32, for host: Host) throws(Refusal) {
-  if descriptor < 0 || ms_descriptor_kind(descriptor) == MS_NOT_A_CLIENT {
-    throw Refusal(MILLSTREAM_BAD_DESCRIPTOR)
-  }
-  if host.isOnThread && host.instance.isTaken(descriptor) {
+  if descriptor >= 0 && host.isOnThread && host.instance.isTaken(descriptor) {
     throw Refusal(MILLSTREAM_ALREADY_TAKEN)
   }
-  if !ms_make_nonblocking(descriptor) { throw Refusal(MILLSTREAM_BAD_DESCRIPTOR) }
+  if !ClientDescriptor.prepare(descriptor) { throw Refusal(MILLSTREAM_BAD_DESCRIPTOR) }
 }
 
 @c(millstream_accept) @implementation

@@ -18,7 +18,7 @@ final class Host: @unchecked Sendable {
   let endpoint: Endpoint
   let router: HostRouter
   private(set) var thread: HostThread?
-  private(set) var poller: Poller?
+  private(set) var poller: LoopPoller?
   private var cleanup: CleanupWatcher?
   private let owner = pthread_self()
   private let phaseNumber = Atomic<Int>(Phase.made.rawValue)
@@ -50,7 +50,7 @@ final class Host: @unchecked Sendable {
     callbacks.connect(instance, endpoint)
     switch settings.kind {
     case .borrowed: cleanup = CleanupWatcher(loop: loop) { [unowned self] in abandon() }
-    case .polled: poller = try Poller(loop: loop)
+    case .polled: poller = try LoopPoller(loop: loop)
     case .thread: thread = HostThread(loop: loop)
     }
   }

@@ -1,12 +1,11 @@
 import CLibEv
 import CSystem
 import Glibc
-import Millstream
 
-/// libev's loop as one descriptor, for a host whose loop is of another kind: readable when sockets of the
-/// loop are ready or its timers are due.
-final class Poller {
-  let descriptor: Int32
+/// libev's loop as one descriptor, for a host whose loop is of another kind.
+public final class LoopPoller {
+  /// Readable when sockets of the loop are ready or its timers are due; never to be read or closed.
+  public let descriptor: Int32
   private let timer: Int32
   private let loop: EventLoop
   /// libev does not say when its next timer is due; none of ours is due more often.
@@ -14,11 +13,14 @@ final class Poller {
   /// How many slices of work are done before the host has its turn.
   private static let slices = 8
 
-  init(loop: EventLoop) throws(EventLoopError) {
+  /// A poller of `loop`, which nobody else runs.
+  ///
+  /// - Throws: `EventLoopError.noBackend` if descriptors have run out, or /proc is not there.
+  public init(loop: EventLoop) throws(EventLoopError) {
     self.loop = loop
     timer = ms_timer_open()
     guard timer >= 0 else { throw .noBackend }
-    descriptor = ms_poll_both(Poller.descriptor(of: loop, watching: timer), timer)
+    descriptor = ms_poll_both(LoopPoller.descriptor(of: loop, watching: timer), timer)
     guard descriptor >= 0 else {
       close(timer)
       throw .noBackend
@@ -44,18 +46,19 @@ final class Poller {
     close(timer)
   }
 
-  /// Something was begun that libev does not know of before it runs.
-  func isDue() {
+  /// To be called after each call of the instance from outside of `run`: what that has begun libev does not
+  /// know of before it runs.
+  public func isDue() {
     ms_timer_set(timer, 0)
   }
 
   /// Does what is due without waiting. What was begun on the way is told to the kernel by a last round.
-  func run(_ instance: Instance) {
-    for _ in 0..<Poller.slices {
+  public func run(_ instance: Instance) {
+    for _ in 0..<LoopPoller.slices {
       loop.runOnce()
       if !instance.hasMore { break }
     }
     loop.runOnce()
-    ms_timer_set(timer, instance.hasMore ? 0 : Poller.timerMs)
+    ms_timer_set(timer, instance.hasMore ? 0 : LoopPoller.timerMs)
   }
 }
