@@ -1,12 +1,14 @@
 /// What an instance needs to know. Times are milliseconds.
 public struct Configuration: Sendable {
-  /// The reading session: a libpq connection string or URL. It may go through a pooler.
+  /// The reading session: a libpq connection string or URL; empty: what libpq finds in its environment.
+  /// It may go through a pooler.
   public var database = ""
   /// The LISTEN session, straight to the primary; nil: as `database`.
   public var listenDatabase: String?
-  /// Which of the stores in Postgres are served.
+  /// Which of the stores in Postgres are served; none: there are no sessions.
   public var stores: Set<StoreKind> = StoreKind.inPostgres
-  /// What stands before a stream's name in the name of its PGMQ queue.
+  /// What stands before a stream's name in the name of its PGMQ queue. An endpoint in front of it has to
+  /// have the same (``EndpointConfiguration/queuePrefix``).
   public var queuePrefix = "pgbus"
 
   /// A comment goes out on every connection that often.

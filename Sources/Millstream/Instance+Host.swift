@@ -8,12 +8,13 @@ extension Instance {
     parts.writer.audience = predicate
   }
 
-  /// Looks at each message on its way to clients.
+  /// Keeps, drops or replaces each message on its way to clients.
   public func setFilter(_ filter: MessageFilter) {
     parts.dispatcher.filter = filter
   }
 
-  /// Called when the opening of a connection is on its way: from here on it can be sent to.
+  /// Called when the opening of a connection is on its way: from here on it can be sent to. A further call
+  /// replaces the body.
   public func onConnected(_ body: @escaping (ConnectionInfo) -> Void) {
     parts.dispatcher.opened = { [unowned self] in
       if let info = info($0) { body(info) }
@@ -21,6 +22,7 @@ extension Instance {
   }
 
   /// Called when a connection has ended for which `onConnected` was; its descriptor is about to be closed.
+  /// A further call replaces the body.
   public func onDisconnected(_ body: @escaping (ConnectionInfo, CloseReason) -> Void) {
     parts.dispatcher.left = { [unowned self] connection in
       guard connection.pointee.wasOpened, let info = info(connection) else { return }
@@ -74,7 +76,7 @@ extension Instance {
     return true
   }
 
-  /// The source has something new in this stream.
+  /// The source has something new in this stream. Without subscribers, nothing happens.
   public func notify(_ name: String) {
     guard isRunning, let stream = stream(StreamIdentity(store: .host, name: name)) else { return }
     parts.dispatcher.wake(stream)

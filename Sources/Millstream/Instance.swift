@@ -1,6 +1,7 @@
 import Logging
 
-/// What a client asked for, once it is known who may: the part of a request that the reactor needs.
+/// What a client asked for, once it is known who may: the part of a request that an instance needs. A
+/// ``SubscriptionMaker`` makes it.
 public struct Subscription {
   var store: StoreKind
   /// The name as the client knows it.
@@ -75,7 +76,7 @@ public final class Instance {
   /// How many connections there are.
   public var connectionCount: Int { parts.writer.table.count }
 
-  /// Whether another connection is allowed.
+  /// Whether another connection is allowed. ``register(_:for:context:)`` does not ask.
   public var hasRoom: Bool { connectionCount < configuration.maxConnections }
 
   /// Whether it takes connections: it was started and is not shutting down.
@@ -153,7 +154,7 @@ public final class Instance {
   /// Takes over a client's connected, nonblocking socket that asks for `subscription`.
   ///
   /// Before `start` and after `shutdown` it is closed at once rather than stranded. `context`: what is
-  /// known of the client.
+  /// known of the client. Ask ``hasRoom`` before; the store has to be one that it ``serves(_:)``.
   public func register(
     _ descriptor: Int32, for subscription: Subscription, context: ConnectionContext? = nil
   ) -> Registration {

@@ -4,7 +4,7 @@ public final class ConnectionContext {
   public let member: String?
   /// The labels that it may see (`visible_to`), where no audience predicate was set.
   public let labels: Set<String>
-  /// The host's own.
+  /// The host's own: never followed, and given back with the connection.
   public let tag: UnsafeMutableRawPointer?
 
   /// A context of these parts.

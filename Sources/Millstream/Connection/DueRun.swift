@@ -1,4 +1,5 @@
-/// Says whether a connection's context carries a label. It must not call back into the instance.
+/// Says whether a connection may see what carries a label. It may look at the connection
+/// (``Instance/connection(_:)``), and must not call anything else of the instance.
 public typealias AudiencePredicate = (_ label: String, _ connection: ConnectionID) -> Bool
 
 /// Bytes of a chunk that are all due to a connection, or all not.

@@ -2,7 +2,8 @@ import CSystem
 import Glibc
 import Logging
 
-/// Answers requests that are not for a stream: the demo's page, in practice.
+/// Answers requests that are not for a stream, before their path is looked at; nil: it is none of ours. It
+/// is asked for `GET`, `HEAD` and `POST`, with the head alone: no body is read.
 public typealias FallbackHandler = (_ request: EndpointRequest) -> FallbackResponse?
 
 /// A request as the hooks see it.
@@ -16,7 +17,7 @@ public struct EndpointRequest {
   /// Whether it is a `POST`.
   public var isPost: Bool { head.method == .post }
 
-  /// The path, as it came.
+  /// The path as it came, without the query and not decoded.
   public var path: String { String(decoding: head.path, as: UTF8.self) }
 
   /// The value of a header field, whatever the case of its name; nil if it is not there.
@@ -51,7 +52,7 @@ public struct FallbackResponse {
 
 /// Accepts connections, reads their requests, and hands those that are for a stream to the instance.
 public final class Endpoint {
-  /// Asked for what no prefix matches; nil, or nil as the answer: 404.
+  /// Asked first for every request; nil, or nil as the answer: it may be for a stream, and else is a 404.
   public var fallback: FallbackHandler?
 
   /// Asked for every stream; nil: whoever has a name that is in order may listen.
@@ -98,7 +99,7 @@ public final class Endpoint {
     router = Router(configuration: configuration)
   }
 
-  /// Takes connections from `sockets`.
+  /// Starts the timers, and takes connections from `sockets`. Call it also when clients come by `take` alone.
   public func start(on sockets: [ListeningSocket] = []) {
     timer.repeatFiring(everyMs: Endpoint.tickMs)
     _ = phases
@@ -173,7 +174,8 @@ public final class Endpoint {
   }
 
   /// Takes over a client that somebody else has accepted, nonblocking, and of whose request `received` has
-  /// been read. False, with nothing done: too many requests are on their way in.
+  /// been read, at most ``maximumHeadBytes``. False, with nothing done: too many requests are on their way
+  /// in, and the descriptor is still the caller's.
   public func take(_ descriptor: Int32, received: UnsafeRawBufferPointer) -> Bool {
     guard exchanges.count < Endpoint.maximumExchanges else { return false }
     options.apply(to: descriptor)
@@ -181,7 +183,8 @@ public final class Endpoint {
     return true
   }
 
-  /// Takes over a client whose request somebody else has read, nonblocking.
+  /// Takes over a client whose request somebody else has read, nonblocking: as
+  /// ``Instance/register(_:for:context:)``, with the options of the socket set before.
   public func take(
     _ descriptor: Int32, _ subscription: Subscription, _ context: ConnectionContext? = nil
   ) -> Registration {

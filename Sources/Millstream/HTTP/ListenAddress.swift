@@ -1,6 +1,7 @@
 import Glibc
 
-/// Where the endpoint listens: `HOST:PORT`, `[IPv6]:PORT`, `:PORT` (every address) or `unix:PATH`.
+/// Where an endpoint listens: `HOST:PORT`, `[IPv6]:PORT`, `:PORT` (every address) or `unix:PATH`. With
+/// port 0 the kernel chooses one.
 public struct ListenAddress: Sendable, CustomStringConvertible {
   private enum Kind: Sendable {
     case tcp(host: String, port: String)
@@ -11,6 +12,8 @@ public struct ListenAddress: Sendable, CustomStringConvertible {
   /// The text it was made of.
   public let description: String
 
+  /// The address that is written so.
+  ///
   /// - Throws: what is wrong with the text.
   public init(_ text: String) throws(ConfigurationError) {
     description = text

@@ -10,11 +10,11 @@ public struct EndpointConfiguration: Sendable {
   public var queuePrefix = "pgbus"
   /// The secrets that signed names are checked against; the first signs.
   public var secrets: [[UInt8]] = []
-  /// Patterns of names that need no signature.
+  /// Patterns of names that need no signature; `*` stands for any run of bytes (`demo:*`).
   public var publicPatterns: [String] = []
   /// Origins whose pages may read; `*`: any.
   public var allowedOrigins: [String] = []
-  /// How long a client may take to send its request, in milliseconds.
+  /// How long a client may take until it has sent its request and was authorized, in milliseconds.
   public var headTimeoutMs: Int64 = 10_000
 
   /// The defaults: both prefixes, no secret, nothing public.

@@ -16,7 +16,9 @@ public struct SubscriptionMaker: Sendable {
   }
 
   /// What an instance has to know. `cursor`: Last-Event-ID or `since` as it came, nil or blank: from now
-  /// on; `hasHead`: whether the response's head is ours to send.
+  /// on; `hasHead`: whether the response's head is still to be sent, by the instance.
+  ///
+  /// - Throws: what is not in order.
   public func subscription(
     to stream: StreamIdentity, cursor: String? = nil, hasHead: Bool
   ) throws(Fault) -> Subscription {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Where the time comes from; a test hands in one that stands still until it is moved.
+/// Where the time comes from. Leave ``system``, unless a test needs one that stands still until it is moved.
 public struct Clock {
   private let readMonotonicMs: () -> Int64
   private let readUnixSeconds: () -> Int64

@@ -1,14 +1,20 @@
-/// Where messages are that are not in Postgres. Ids of a stream begin with 1 and only grow; an id that was
-/// visible stays what it is. Everything is called on the loop's thread, and answered there, now or later.
+/// Where messages are that are not in Postgres.
+///
+/// Ids of a stream begin with 1 and only grow; an id that was visible stays what it is, and a lower one does
+/// not turn up later. Everything is called on the loop's thread, and answered there, now or later. Say
+/// ``Instance/notify(_:)`` when a stream has something new.
 public protocol MessageSource: AnyObject {
-  /// How far does the stream of this name go?
+  /// How far does the stream of this name go? Asked when it gets its first subscriber, and now and then
+  /// while it has any.
   func position(of stream: String, _ question: PositionQuestion)
 
-  /// The first `limit` messages above the id `after`, in order. Fewer means: that is all for now.
+  /// The first `limit` messages above the id `after`, in order: ``ReadQuestion/add(_:)`` for each, then
+  /// ``ReadQuestion/end(hasBefore:)``. Fewer means: that is all for now.
   func messages(of stream: String, after: Int64, limit: Int, _ question: ReadQuestion)
 }
 
-/// Asks how far a stream goes. One that goes without an answer has failed.
+/// Asks how far a stream goes. One that is let go without an answer has failed. Only the first answer
+/// counts.
 public final class PositionQuestion {
   private weak var store: HostStore?
   private let stream: Stream
@@ -35,7 +41,7 @@ public final class PositionQuestion {
     answer(nil)
   }
 
-  /// It cannot be said; it is asked again after some time.
+  /// It cannot be said; it is asked again within ``Configuration/safetyPollMs``.
   public func failed() {
     guard close() else { return }
     store?.receiver?.questionFailed(
@@ -53,7 +59,7 @@ public final class PositionQuestion {
   }
 }
 
-/// Asks for messages. One that goes without an end has failed.
+/// Asks for messages. One that is let go without an end has failed.
 public final class ReadQuestion {
   private enum Purpose {
     case log(LogRead)
@@ -91,8 +97,9 @@ public final class ReadQuestion {
     failed()
   }
 
-  /// One message; its bytes are copied. False: its id is not above the one before, or it is one more than
-  /// was asked for, or the question was answered already.
+  /// One message; its bytes are copied. False, and it is left out: its id is not above the one before, or
+  /// it is one more than was asked for, or the question was answered already.
+  @discardableResult
   public func add(_ message: StreamMessage) -> Bool {
     var isTaken = false
     message.lend { isTaken = add($0) }
@@ -120,7 +127,7 @@ public final class ReadQuestion {
     }
   }
 
-  /// They cannot be read; they are asked for again after some time.
+  /// They cannot be read; they are asked for again within ``Configuration/safetyPollMs``.
   public func failed() {
     guard let store, close() else { return }
     let failure = QueryFailure.refused(sqlState: "", message: "no messages")
