@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build library install uninstall test lint torture sanitize fuzz simulate
+.PHONY: help demo build library install uninstall docs test lint torture sanitize fuzz simulate
 .PHONY: mutations bench check-costs clean
 
 RELEASE := swift build -c release --static-swift-stdlib --product
@@ -30,6 +30,25 @@ install: ## Install what `make build library` has built (PREFIX=/usr/local DESTD
 
 uninstall: ## Remove what `make install` with the same variables has installed
 	packaging/install.sh uninstall
+
+# From what the ordinary debug build has made: nothing is compiled for it alone.
+DOCUMENTATION := .build/documentation
+MODULES = $(shell swift build --show-bin-path)
+SYMBOLS = -module-name Millstream -minimum-access-level public -skip-synthesized-members \
+  -target $(shell swiftc -print-target-info | sed -n 's/.*"unversionedTriple": "\(.*\)".*/\1/p') \
+  -I $(MODULES)/Modules -I $(MODULES)/CSystem.build -I Sources/CLibEv -I Sources/CLibPQ \
+  -I Sources/CLibCrypto $(shell pkg-config --cflags libpq libcrypto)
+
+docs: ## Build the documentation for Swift programs, into .build/documentation
+	Tests/setup.sh packages
+	swift build --target Millstream
+	rm -rf $(DOCUMENTATION)
+	mkdir -p $(DOCUMENTATION)/symbols
+	swift symbolgraph-extract $(SYMBOLS) -output-dir $(DOCUMENTATION)/symbols
+	docc convert Sources/Millstream/Millstream.docc --warnings-as-errors \
+	  --additional-symbol-graph-dir $(DOCUMENTATION)/symbols \
+	  --fallback-display-name Millstream --fallback-bundle-identifier millstream \
+	  --transform-for-static-hosting --output-dir $(DOCUMENTATION)/Millstream.doccarchive
 
 test: ## Run all tests: those of the units, then those of the system
 	Tests/setup.sh all
@@ -85,4 +104,4 @@ check-costs: ## Check memory, calls, instructions and queries against bench/thre
 	bench/check.py
 
 clean: ## Remove what was built
-	rm -rf .build .build-lint .build-asan .build-tsan .build-mutations
+	rm -rf .build .build-documentation .build-lint .build-asan .build-tsan .build-mutations

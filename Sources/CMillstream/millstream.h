@@ -133,7 +133,7 @@ typedef enum millstream_close_reason {
   MILLSTREAM_OVERTAKEN = 3,      /* it was so far behind that what was due could not be kept */
   MILLSTREAM_SHUTDOWN = 4,       /* the instance was shut down */
   MILLSTREAM_REQUESTED = 5,      /* the host closed it */
-  MILLSTREAM_TOO_SLOW = 6,       /* it took less than the minimum rate */
+  MILLSTREAM_TOO_SLOW = 6,       /* it took less than 64 bytes a second over write_deadline_ms */
   MILLSTREAM_TIMED_OUT = 7       /* the kernel gave it up */
 } millstream_close_reason;
 
@@ -260,7 +260,8 @@ millstream_result millstream_answer_position(
 /* There is no such stream (yet). Frees the question. */
 millstream_result millstream_answer_absent(millstream_question *question);
 
-/* One message of a read. MILLSTREAM_INVALID_ARGUMENT: its id is not above the one before. */
+/* One message of a read. MILLSTREAM_INVALID_ARGUMENT: its id is not above the one before, or it is one more
+ * than was asked for; it is left out, and the question stays open. */
 millstream_result millstream_answer_message(
     millstream_question *question, const millstream_message *message);
 
@@ -283,8 +284,8 @@ typedef enum millstream_loop_kind {
   MILLSTREAM_LOOP_THREAD = 2
 } millstream_loop_kind;
 
-/* What an instance has to know. Times are milliseconds; what is 0 or NULL after millstream_options_init()
- * stands for the default that is named here. */
+/* What an instance has to know. Times are milliseconds, and negative only where that is said to mean
+ * never; what is 0 or NULL after millstream_options_init() stands for the default that is named here. */
 typedef struct millstream_options {
   size_t size;
 
@@ -332,7 +333,7 @@ typedef struct millstream_options {
   void *filter_user;
   millstream_log_callback log;
   void *log_user;
-  millstream_log_level log_level; /* the least that is logged */
+  millstream_log_level log_level; /* the least that is logged; 0: MILLSTREAM_LOG_DEBUG, everything */
 } millstream_options;
 
 MILLSTREAM_INITIALIZER(millstream_options)
@@ -343,13 +344,14 @@ MILLSTREAM_INITIALIZER(millstream_options)
  * to, are copied. `error`, if it is not NULL, gets a sentence that says what is wrong, cut to
  * `error_size` bytes; empty if nothing is. The instance is the host's: millstream_destroy.
  *
- * INVALID_ARGUMENT: NULL, no loop, no store. INVALID_TEXT: a connection string. SYSTEM_ERROR: no loop or
- * thread could be made. [any thread, which becomes the loop's if it is BORROWED or POLLED] */
+ * INVALID_ARGUMENT: NULL, no loop, no store, a negative time. INVALID_TEXT: a connection string, an empty
+ * secret. SYSTEM_ERROR: no loop could be made. [any thread, which becomes the loop's if it is BORROWED or
+ * POLLED] */
 millstream_result millstream_create(
     const millstream_options *options, millstream **instance, char *error, size_t error_size);
 
 /* Starts sessions, timers and, with MILLSTREAM_LOOP_THREAD, the thread. A second call changes nothing.
- * STOPPED. [any thread] */
+ * STOPPED; SYSTEM_ERROR: no thread could be made. [any thread] */
 millstream_result millstream_start(millstream *instance);
 
 /* Tells every client, closes every connection and every session, and then calls `stopped`, on the loop.
@@ -360,7 +362,7 @@ millstream_result millstream_shutdown(
     millstream *instance, int64_t within_ms, millstream_stopped_callback stopped, void *user);
 
 /* Waits until the thread of a MILLSTREAM_LOOP_THREAD instance has ended after a shutdown. INVALID_ARGUMENT:
- * it has none. BUSY: called on that thread. [any thread] */
+ * it has none, or is not shutting down. NOT_STARTED. BUSY: called on that thread. [any thread] */
 millstream_result millstream_join(millstream *instance);
 
 /* Frees the instance. One that has not shut down closes its connections without a word; with a thread,
@@ -368,11 +370,13 @@ millstream_result millstream_join(millstream *instance);
  * callback other than `stopped`, and nothing was freed. [any thread] */
 millstream_result millstream_destroy(millstream *instance);
 
-/* MILLSTREAM_LOOP_POLLED: becomes readable when millstream_run has something to do, timers included.
- * It is the instance's: never read, change or close it. -1: the instance is of another kind. */
+/* MILLSTREAM_LOOP_POLLED: is readable, level-triggered, for as long as millstream_run has something to do,
+ * timers included. It is the instance's: never read, change or close it, and stop polling it before
+ * millstream_destroy. -1: the instance is of another kind. */
 int millstream_descriptor(millstream *instance);
 
-/* MILLSTREAM_LOOP_POLLED: does what is due and returns without waiting. */
+/* MILLSTREAM_LOOP_POLLED: does what is due and returns without waiting. INVALID_ARGUMENT: the instance is
+ * of another kind. BUSY: from within a callback. */
 millstream_result millstream_run(millstream *instance);
 
 /* ----------------------------------------------------------------------------------------- Hand-over */
@@ -381,8 +385,9 @@ millstream_result millstream_run(millstream *instance);
  * is. `received`: bytes that were read already (NULL, 0: none). The descriptor is made nonblocking and
  * close-on-exec, and is the instance's from MILLSTREAM_OK on, and only then.
  *
- * BAD_DESCRIPTOR, ALREADY_TAKEN, NOT_STARTED, STOPPED; INVALID_ARGUMENT: more than 8 KiB received. With
- * a thread of its own, an instance that stops meanwhile closes it. [any thread] */
+ * BAD_DESCRIPTOR, ALREADY_TAKEN, NOT_STARTED, STOPPED; FULL: too many requests are on their way in (with
+ * max_connections reached, the client gets 503); INVALID_ARGUMENT: more than 8 KiB received. With a thread
+ * of its own, an instance that is FULL or stops meanwhile closes it. [any thread] */
 millstream_result millstream_accept(
     millstream *instance, int descriptor, const void *received, size_t received_length);
 
@@ -416,7 +421,8 @@ millstream_result millstream_subscribe(
 
 /* Accepts clients itself, at "127.0.0.1:8080", "[::1]:0" or "unix:/path". `bound`, if it is not NULL,
  * gets the address with the port that it has got, cut to `bound_size` bytes.
- * INVALID_TEXT; SYSTEM_ERROR: the address cannot be had; NOT_STARTED, STOPPED. */
+ * INVALID_TEXT; SYSTEM_ERROR: the address cannot be had; NOT_STARTED, STOPPED. A host name is looked up
+ * before this returns. [any thread] */
 millstream_result millstream_listen(
     millstream *instance, const char *address, char *bound, size_t bound_size);
 
@@ -430,12 +436,13 @@ typedef enum millstream_permission {
 } millstream_permission;
 
 /* Answers, once, and frees the question. `context` (NULL: none) is the connection's if it is allowed.
- * NOT_FOUND: the client has gone meanwhile, or waited too long; the question is freed. [any thread] */
+ * NOT_FOUND: the client has gone meanwhile, or waited too long; the question is freed. [any thread; there
+ * NOT_FOUND cannot be said] */
 millstream_result millstream_authorize(
     millstream_authorization *question, millstream_permission permission,
     const millstream_context *context);
 
-/* The stream that is asked for. */
+/* The stream that is asked for. What these return stays until the answer. [any thread, but one at a time] */
 const char *millstream_authorization_stream(const millstream_authorization *question);
 millstream_store_kind millstream_authorization_store(const millstream_authorization *question);
 
@@ -450,30 +457,35 @@ const char *millstream_authorization_query(
 /* ------------------------------------------------------------------------- Publishing and controlling */
 
 /* Sends a message to whoever is connected to a stream of this instance now, and keeps it nowhere.
- * `message->id` counts for nothing. OK also if nobody is there. [any thread] */
+ * `message->id` counts for nothing. OK also if nobody is there. NOT_FOUND: the instance does not serve that
+ * store. NOT_STARTED, STOPPED. [any thread] */
 millstream_result millstream_publish(
     millstream *instance, millstream_store_kind store, const char *stream,
     const millstream_message *message);
 
-/* Sends a message to one connection. NOT_FOUND. [any thread; there NOT_FOUND cannot be said] */
+/* Sends a message to one connection, whatever its `visible_to` and `exclude`. NOT_FOUND: there is none, or
+ * `connected` was not called for it yet. NOT_STARTED, STOPPED. [any thread; there NOT_FOUND cannot be
+ * said] */
 millstream_result millstream_send(
     millstream *instance, millstream_connection_id id, const millstream_message *message);
 
-/* The host's store has something new in this stream. [any thread] */
+/* The host's store has something new in this stream. OK also if nobody is there. NOT_FOUND: there is no such
+ * store. NOT_STARTED, STOPPED. [any thread] */
 millstream_result millstream_notify(millstream *instance, const char *stream);
 
-/* Closes one connection. NOT_FOUND. [any thread; there NOT_FOUND cannot be said] */
+/* Closes one connection. NOT_FOUND, NOT_STARTED, STOPPED. [any thread; there NOT_FOUND cannot be said] */
 millstream_result millstream_close(millstream *instance, millstream_connection_id id);
 
-/* Closes all connections of a stream, or of a member. [any thread] */
+/* Closes all connections of a stream, or of a member; OK also if there are none. NOT_STARTED, STOPPED.
+ * [any thread] */
 millstream_result millstream_close_stream(
     millstream *instance, millstream_store_kind store, const char *stream);
 millstream_result millstream_close_member(millstream *instance, const char *member);
 
-/* How many connections there are. */
+/* How many connections there are; 0 from another thread than the loop's. */
 size_t millstream_count(millstream *instance);
 
-/* How many connections a stream has. */
+/* How many connections a stream has; 0 from another thread than the loop's. */
 size_t millstream_count_stream(
     millstream *instance, millstream_store_kind store, const char *stream);
 
@@ -503,8 +515,9 @@ MILLSTREAM_INITIALIZER(millstream_statistics)
 millstream_result millstream_get_statistics(
     millstream *instance, millstream_statistics *statistics);
 
-/* Signs a stream name with the first secret, for a page's URL. INVALID_ARGUMENT: no secret, or `size` is
- * too small (the name's length * 2 + 128 is enough). */
+/* Signs a stream name with the first secret, for a page's URL; the signature does not expire.
+ * INVALID_ARGUMENT: no secret, no stream name, or `size` is too small (the name's length * 2 + 128 is
+ * enough). [any thread] */
 millstream_result millstream_sign(
     millstream *instance, const char *stream, char *signed_name, size_t size);
 

@@ -89,7 +89,7 @@ func millstream_listen(
   _ bound: UnsafeMutablePointer<CChar>?, _ boundSize: Int
 ) -> millstream_result {
   result { () throws(Refusal) in
-    let host = try runningHost(instance)
+    let host = try runningHost(instance, anyThread: true)
     guard let address else { return MILLSTREAM_INVALID_ARGUMENT }
     guard let wanted = try? ListenAddress(String(cString: address)) else {
       return MILLSTREAM_INVALID_TEXT

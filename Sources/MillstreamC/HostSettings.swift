@@ -24,6 +24,7 @@ struct HostSettings {
     kind = try HostSettings.kind(of: options)
     loop = kind == .borrowed ? options.loop : nil
     store = try HostSettings.store(of: options)
+    try HostSettings.checkTimes(of: options)
     let configuration = HostSettings.configuration(of: options)
     guard store != nil || !configuration.stores.isEmpty else {
       throw Fault(
@@ -51,6 +52,16 @@ struct HostSettings {
       throw Fault(result: MILLSTREAM_INVALID_ARGUMENT, description: "the store is not complete")
     }
     return store
+  }
+
+  /// Those that are negative where that does not mean never.
+  private static func checkTimes(of options: millstream_options) throws(Fault) {
+    let times = [
+      options.heartbeat_ms, options.write_deadline_ms, options.head_timeout_ms, options.retry_ms,
+    ]
+    if times.contains(where: { $0 < 0 }) {
+      throw Fault(result: MILLSTREAM_INVALID_ARGUMENT, description: "a time is negative")
+    }
   }
 
   private static func configuration(of options: millstream_options) -> Configuration {
