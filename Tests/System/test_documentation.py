@@ -6,16 +6,15 @@ import re
 import pytest
 
 from harness.article import (
-    CATALOGUE, ROOT, Installation, Program, blocks, call, command, fragments, programs, text_of,
+    CATALOGUE, Installation, Program, blocks, command, fragments, programs, text_of,
 )
 from harness.client import Client, request
+from harness.library import HEADER, ROOT, WARNINGS, call
 from harness.native import Publisher
 from harness.ports import free_port
 
 C = "EmbedInC"
 SWIFT = "EmbedInSwift"
-HEADER = ROOT / "Sources/CMillstream/millstream.h"
-WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 # What a fragment takes for granted: that the reader has it already.
 PRELUDE = """\
 #include <millstream.h>
@@ -24,6 +23,7 @@ PRELUDE = """\
 extern millstream *streamer;
 void respond(int client, int status);
 """
+FUNCTION = "void fragment(void);\nvoid fragment(void) "
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +77,14 @@ def test_there_is_a_program_for_each_way():
 @pytest.mark.parametrize("fragment", fragments(C), ids=lambda text: text.splitlines()[0][:40])
 def test_a_fragment_compiles(installation, tmp_path, fragment):
     source = tmp_path / "fragment.c"
-    is_definition = re.match(r"(/\*.*\n)?static \w+ \w+\(", fragment)
-    source.write_text(PRELUDE + (fragment if is_definition else f"void fragment(void);\nvoid fragment(void) {{\n{fragment}}}\n"))
+    source.write_text(PRELUDE + (fragment if is_definition(fragment) else f"{FUNCTION}{{\n{fragment}}}\n"))
     call("cc", "-std=c99", *WARNINGS, "-Wno-unused-function", "-c", source, "-o", tmp_path / "fragment.o",
          *installation.flags())
+
+
+def is_definition(fragment):
+    """Whether it is a function, and not what stands in one."""
+    return re.match(r"(/\*.*\n)?static \w+ \w+\(", fragment)
 
 
 @pytest.mark.parametrize("name", ["host", "epoll"])
@@ -117,7 +121,8 @@ def test_the_article_names_what_there_is():
 
 
 def test_the_article_says_what_each_result_means():
-    results = re.findall(r"^  MILLSTREAM_(\w+) = \d+,?$", HEADER.read_text().split("} millstream_result;")[0], re.MULTILINE)
+    declared = HEADER.read_text().split("} millstream_result;")[0]
+    results = re.findall(r"^  MILLSTREAM_(\w+) = \d+,?$", declared, re.MULTILINE)
     table = text_of(C).split("## What a result means")[1].split("\n## ")[0]
     rows = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
     assert "OK" in results

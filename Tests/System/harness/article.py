@@ -6,12 +6,11 @@ import re
 import signal
 import subprocess
 
+from .library import ROOT, call
 from .server import environment
 from .waiting import LIMIT_SECONDS
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 CATALOGUE = ROOT / "Sources/Millstream/Millstream.docc"
-BUILD_LIMIT_SECONDS = 1200
 
 
 def text_of(article):
@@ -40,19 +39,6 @@ def command(article, beginning):
     lines = "".join(blocks(article, "console")).splitlines()
     (found,) = [line.removeprefix("$ ") for line in lines if line.startswith(f"$ {beginning}")]
     return found
-
-
-def call(*words, folder=ROOT, **variables):
-    """Runs what must go well; what it printed."""
-    # The variables of a make that runs these tests are not for a make that a test runs.
-    kept = {name: value for name, value in environment().items() if not name.startswith("MAKE")}
-    done = subprocess.run(
-        [str(word) for word in words], cwd=folder, env=kept | variables, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        timeout=BUILD_LIMIT_SECONDS,
-    )
-    assert done.returncode == 0, f"{words} exited {done.returncode}:\n{done.stdout}"
-    return done.stdout
 
 
 class Installation:

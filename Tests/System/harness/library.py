@@ -16,12 +16,12 @@ LANGUAGES = {
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
-def call(*command, **variables):
+def call(*command, folder=ROOT, **variables):
     """Runs a command that must go well; what it printed."""
     # The variables of a make that runs these tests are not for a make that a test runs.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
-        [str(word) for word in command], cwd=ROOT, env=kept | variables, text=True,
+        [str(word) for word in command], cwd=folder, env=kept | variables, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=1200,
     )
     assert done.returncode == 0, f"{command} exited {done.returncode}:\n{done.stdout}{done.stderr}"
