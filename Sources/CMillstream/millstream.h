@@ -345,8 +345,8 @@ MILLSTREAM_INITIALIZER(millstream_options)
  * `error_size` bytes; empty if nothing is. The instance is the host's: millstream_destroy.
  *
  * INVALID_ARGUMENT: NULL, no loop, no store, a negative time. INVALID_TEXT: a connection string, an empty
- * secret. SYSTEM_ERROR: no loop could be made. [any thread, which becomes the loop's if it is BORROWED or
- * POLLED] */
+ * secret. SYSTEM_ERROR: no loop could be made, as without /proc where it is POLLED. [any thread, which
+ * becomes the loop's if it is BORROWED or POLLED] */
 millstream_result millstream_create(
     const millstream_options *options, millstream **instance, char *error, size_t error_size);
 
@@ -482,10 +482,10 @@ millstream_result millstream_close_stream(
     millstream *instance, millstream_store_kind store, const char *stream);
 millstream_result millstream_close_member(millstream *instance, const char *member);
 
-/* How many connections there are; 0 from another thread than the loop's. */
+/* How many connections there are; 0 from where it cannot be told: another thread, or a filter. */
 size_t millstream_count(millstream *instance);
 
-/* How many connections a stream has; 0 from another thread than the loop's. */
+/* How many connections a stream has; 0 from where it cannot be told. */
 size_t millstream_count_stream(
     millstream *instance, millstream_store_kind store, const char *stream);
 
