@@ -269,7 +269,8 @@ millstream_result millstream_answer_message(
  * told that what it may have missed is gone. Frees the question. */
 millstream_result millstream_answer_end(millstream_question *question, bool has_before);
 
-/* It cannot be said; it will be asked again within safety_poll_ms. Frees the question. */
+/* It cannot be said; it will be asked again within safety_poll_ms, or after a millstream_notify. Frees the
+ * question. */
 millstream_result millstream_answer_failure(millstream_question *question);
 
 /* ------------------------------------------------------------------------------------------- Options */

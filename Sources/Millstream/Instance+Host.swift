@@ -2,8 +2,8 @@
 extension Instance {
   // MARK: Hooks, to be set before the start
 
-  /// Says whether a connection's context carries a label, for frames with `visible_to`. Without it, the
-  /// context's own labels count.
+  /// Sets who sees messages with `visibleTo`: `predicate` says whether a connection may see what carries the
+  /// label. Without it, the labels of the connection's context count.
   public func setAudience(_ predicate: @escaping AudiencePredicate) {
     parts.writer.audience = predicate
   }
@@ -58,7 +58,7 @@ extension Instance {
   // MARK: Sending
 
   /// Sends a message to whoever is connected to a stream of this instance now, and keeps it nowhere.
-  /// Its id counts for nothing.
+  /// Its id counts for nothing. If nobody is connected, or the instance does not run, nothing happens.
   public func publish(_ message: StreamMessage, to stream: StreamIdentity) {
     guard isRunning, let stream = self.stream(stream) else { return }
     var message = message

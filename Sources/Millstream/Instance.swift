@@ -25,7 +25,8 @@ public enum Registration: Equatable, Sendable {
 
 /// One streamer on one loop: wires the parts together and owns their lifecycle.
 ///
-/// Everything is called on the loop's thread. Nothing runs before `start`.
+/// Everything is called on the loop's thread. Nothing runs before `start`. Whoever made it keeps it until it
+/// has ended: after the completion of ``shutdown(withinMs:completion:)``, or after ``abandon()``.
 public final class Instance {
   /// The parts of an instance. Tests hand in their own.
   struct Parts {

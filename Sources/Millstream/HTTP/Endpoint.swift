@@ -50,7 +50,8 @@ public struct FallbackResponse {
   }
 }
 
-/// Accepts connections, reads their requests, and hands those that are for a stream to the instance.
+/// Accepts connections, reads their requests, and hands those that are for a stream to the instance. Whoever
+/// made it keeps it for as long as the loop runs.
 public final class Endpoint {
   /// Asked first for every request; nil, or nil as the answer: it may be for a stream, and else is a 404.
   public var fallback: FallbackHandler?

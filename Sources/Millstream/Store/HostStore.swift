@@ -4,8 +4,8 @@
 /// not turn up later. Everything is called on the loop's thread, and answered there, now or later. Say
 /// ``Instance/notify(_:)`` when a stream has something new.
 public protocol MessageSource: AnyObject {
-  /// How far does the stream of this name go? Asked when it gets its first subscriber, and now and then
-  /// while it has any.
+  /// How far does the stream of this name go? Asked when it gets its first subscriber, and each
+  /// ``Configuration/safetyPollMs`` while it has any.
   func position(of stream: String, _ question: PositionQuestion)
 
   /// The first `limit` messages above the id `after`, in order: ``ReadQuestion/add(_:)`` for each, then
@@ -41,7 +41,8 @@ public final class PositionQuestion {
     answer(nil)
   }
 
-  /// It cannot be said; it is asked again within ``Configuration/safetyPollMs``.
+  /// It cannot be said; it is asked again within ``Configuration/safetyPollMs``, or when the stream is
+  /// notified.
   public func failed() {
     guard close() else { return }
     store?.receiver?.questionFailed(
@@ -127,7 +128,8 @@ public final class ReadQuestion {
     }
   }
 
-  /// They cannot be read; they are asked for again within ``Configuration/safetyPollMs``.
+  /// They cannot be read; they are asked for again within ``Configuration/safetyPollMs``, or when the stream
+  /// is notified.
   public func failed() {
     guard let store, close() else { return }
     let failure = QueryFailure.refused(sqlState: "", message: "no messages")
