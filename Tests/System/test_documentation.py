@@ -70,8 +70,8 @@ def subscribe(program, path=None):
 
 
 def test_there_is_a_program_for_each_way():
-    assert list(programs(C)) == ["host.c", "store.c", "epoll.c"]
-    assert len(fragments(C)) >= 7
+    assert list(programs(C)) == ["host.c", "store.c", "epoll.c", "thread.c"]
+    assert len(fragments(C)) >= 6
 
 
 @pytest.mark.parametrize("fragment", fragments(C), ids=lambda text: text.splitlines()[0][:40])
@@ -94,6 +94,16 @@ def test_a_host_serves_what_is_in_postgres(compiled, start, native_database, nam
     with subscribe(program) as client, Publisher(native_database, "demo:hello") as publisher:
         publisher.send("<p>hello</p>")
         assert client.broadcast().data == "<p>hello</p>"
+        program.interrupt()
+        assert client.read_to_end()[-1].is_goodbye
+
+
+def test_a_thread_publishes_to_the_instance_of_another(compiled, start, native_database):
+    program = start(compiled / "thread", native_database, "127.0.0.1:0")
+    with subscribe(program) as client:
+        first, second = client.broadcasts(2)
+        assert first.event == second.event == "clock"
+        assert int(second.data) == int(first.data) + 1
         program.interrupt()
         assert client.read_to_end()[-1].is_goodbye
 
