@@ -179,6 +179,15 @@ def test_swift_finds_its_types_at_run_time(probed, tmp_path, name):
     assert call(probe) == FINDINGS
 
 
+def test_a_time_is_negative_only_where_that_means_never(root, libraries, tmp_path):
+    flags = [*package_flags(root.folder, "--cflags"), libraries / "libmillstream.so",
+             f"-Wl,-rpath,{libraries}"]
+    program = compile_host(SOURCES / "times.c", tmp_path / "times", flags)
+    refused = [f"{name}_ms: 1 a time is negative" for name in
+               ("heartbeat", "write_deadline", "head_timeout", "retry")]
+    assert call(program).splitlines() == refused + ["idle_timeout_ms: 0 ", "safety_poll_ms: 0 "]
+
+
 # Loaded by another language
 
 
