@@ -147,9 +147,12 @@ typedef struct millstream_context {
   /* The labels that it may see (`visible_to`), where there is no audience callback. */
   const char *const *labels;
   size_t label_count;
-  /* The host's own, given back with the connection. Millstream never touches what it points to; it can
-   * be freed when `disconnected` was called, or when the hand-over failed. */
+  /* The host's own, given back with the connection. Millstream never touches what it points to. */
   void *tag;
+  /* Called once with `tag` when the instance has no more use for it: after `disconnected`, or because the
+   * client had gone before it was connected. Not if the call that was given the context has failed. It
+   * cannot call the instance. NULL: nobody has to be told. */
+  void (*release)(void *tag);
 } millstream_context;
 MILLSTREAM_INITIALIZER(millstream_context)
 
@@ -483,10 +486,12 @@ millstream_result millstream_close_stream(
     millstream *instance, millstream_store_kind store, const char *stream);
 millstream_result millstream_close_member(millstream *instance, const char *member);
 
-/* How many connections there are; 0 from where it cannot be told: another thread, or a filter. */
+/* How many connections there are; 0 from where it cannot be told, such as a filter. [any thread, which waits
+ * for the loop's turn] */
 size_t millstream_count(millstream *instance);
 
-/* How many connections a stream has; 0 from where it cannot be told. */
+/* How many connections a stream has; 0 from where it cannot be told. [any thread, which waits for the loop's
+ * turn] */
 size_t millstream_count_stream(
     millstream *instance, millstream_store_kind store, const char *stream);
 
@@ -512,7 +517,7 @@ typedef struct millstream_statistics {
 } millstream_statistics;
 MILLSTREAM_INITIALIZER(millstream_statistics)
 
-/* Fills in as much of `statistics` as its size says. */
+/* Fills in as much of `statistics` as its size says. [any thread, which waits for the loop's turn] */
 millstream_result millstream_get_statistics(
     millstream *instance, millstream_statistics *statistics);
 

@@ -122,15 +122,17 @@ func millstream_close_member(
 
 @c(millstream_count) @implementation
 func millstream_count(_ instance: OpaquePointer?) -> Int {
-  (try? host(instance))?.instance.connectionCount ?? 0
+  guard let host = try? host(instance, anyThread: true) else { return 0 }
+  return host.find { host.instance.connectionCount }
 }
 
 @c(millstream_count_stream) @implementation
 func millstream_count_stream(
   _ instance: OpaquePointer?, _ store: millstream_store_kind, _ stream: UnsafePointer<CChar>?
 ) -> Int {
-  guard let host = try? host(instance), let stream = try? identity(store, stream) else { return 0 }
-  return host.instance.connectionCount(of: stream)
+  guard let host = try? host(instance, anyThread: true), let stream = try? identity(store, stream)
+  else { return 0 }
+  return host.find { host.instance.connectionCount(of: stream) }
 }
 
 @c(millstream_each) @implementation
@@ -157,13 +159,13 @@ func millstream_get_statistics(
   _ instance: OpaquePointer?, _ statistics: UnsafeMutablePointer<millstream_statistics>?
 ) -> millstream_result {
   result { () throws(Refusal) in
-    let host = try host(instance)
+    let host = try host(instance, anyThread: true)
     guard let statistics else { return MILLSTREAM_INVALID_ARGUMENT }
     let size = statistics.pointee.size
     guard size >= MemoryLayout<Int>.size, size <= MemoryLayout<millstream_statistics>.size else {
       return MILLSTREAM_INVALID_ARGUMENT
     }
-    var filled = millstream_statistics(host.instance)
+    var filled = host.find { millstream_statistics(host.instance) }
     filled.size = size
     withUnsafeBytes(of: filled) { bytes in
       UnsafeMutableRawPointer(statistics).copyMemory(from: bytes.baseAddress!, byteCount: size)

@@ -70,13 +70,27 @@ extension StreamMessage {
   }
 }
 
-extension ConnectionContext {
-  /// Copies what a host lends; nil: its size is that of no context.
-  convenience init?(_ pointer: UnsafePointer<millstream_context>) {
-    guard let context = read(pointer, size: pointer.pointee.size) else { return nil }
-    self.init(
-      member: context.member.map { String(cString: $0) },
-      labels: Set(strings(context.labels, context.label_count)), tag: context.tag)
+/// A copy of what a host says of a client.
+struct GivenContext {
+  let context: ConnectionContext
+  private let release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
+
+  /// Nil: its size is that of no context.
+  init?(_ pointer: UnsafePointer<millstream_context>) {
+    guard let given = read(pointer, size: pointer.pointee.size) else { return nil }
+    release = given.release
+    context = ConnectionContext(
+      member: given.member.map { String(cString: $0) },
+      labels: Set(strings(given.labels, given.label_count)), tag: given.tag)
+  }
+
+  /// The call succeeds: from now on the host is told when it goes.
+  func handOver(to host: Host) {
+    guard let release else { return }
+    let tag = context.tag
+    context.released = { [weak host] in
+      if let host, host.isOnThread { host.ask { release(tag) } } else { release(tag) }
+    }
   }
 }
 

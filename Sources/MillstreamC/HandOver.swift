@@ -51,35 +51,38 @@ func millstream_subscribe(
     }
     let wanted = try host.router.subscription(given, host.instance)
     let context = try contextOf(given.context)
+    if host.isOnThread && !host.instance.hasRoom { return MILLSTREAM_FULL }
     try prepare(given.descriptor, for: host)
-    return host.register(given.descriptor, wanted, context, id)
+    id?.pointee = host.register(given.descriptor, wanted, context)
+    return MILLSTREAM_OK
   }
 }
 
 extension Host {
+  /// The connection's name; 0 where it is not known yet.
   fileprivate func register(
-    _ descriptor: Int32, _ wanted: Subscription, _ context: ConnectionContext?,
-    _ id: UnsafeMutablePointer<millstream_connection_id>?
-  ) -> millstream_result {
-    id?.pointee = 0
+    _ descriptor: Int32, _ wanted: Subscription, _ given: GivenContext?
+  ) -> millstream_connection_id {
+    given?.handOver(to: self)
+    var name: millstream_connection_id = 0
     if isOnThread {
-      guard instance.hasRoom else { return MILLSTREAM_FULL }
-      guard case .registered(let name) = endpoint.take(descriptor, wanted, context) else {
-        return MILLSTREAM_STOPPED
-      }
-      id?.pointee = name.rawValue
-      perform {}
+      perform { [self] in name = take(descriptor, wanted, given) }
     } else {
       perform { [self] in
         if instance.isTaken(descriptor) { return }
-        if !instance.hasRoom {
-          _ = close(descriptor)
-        } else {
-          _ = endpoint.take(descriptor, wanted, context)
-        }
+        if !instance.hasRoom { _ = close(descriptor) } else { _ = take(descriptor, wanted, given) }
       }
     }
-    return MILLSTREAM_OK
+    return name
+  }
+
+  private func take(
+    _ descriptor: Int32, _ wanted: Subscription, _ given: GivenContext?
+  ) -> millstream_connection_id {
+    guard case .registered(let name) = endpoint.take(descriptor, wanted, given?.context) else {
+      return 0
+    }
+    return name.rawValue
   }
 }
 

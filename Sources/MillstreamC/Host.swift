@@ -75,6 +75,12 @@ final class Host: @unchecked Sendable {
     poller?.isDue()
   }
 
+  /// What `body` finds on the loop, whose turn the caller waits for. [any thread, if the loop has its own]
+  func find<Result>(_ body: @escaping () -> Result) -> Result {
+    guard let thread, thread.isStarted, !thread.isCurrent else { return body() }
+    return thread.wait(for: body)
+  }
+
   /// Calls the host.
   func callOut<Result>(_ body: () -> Result) -> Result {
     depth += 1
@@ -84,8 +90,9 @@ final class Host: @unchecked Sendable {
 
   /// Calls the host, who may only answer.
   func ask<Result>(_ body: () -> Result) -> Result {
+    let wasLocked = isLocked
     isLocked = true
-    defer { isLocked = false }
+    defer { isLocked = wasLocked }
     return callOut(body)
   }
 

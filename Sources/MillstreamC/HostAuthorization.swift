@@ -35,23 +35,32 @@ func millstream_authorize(
     if authorizations.isInherited(question) { return MILLSTREAM_FORKED }
     guard let asked = authorizations[question] else { return MILLSTREAM_NOT_FOUND }
     try asked.host.checkCaller()
-    let answer = try permissionOf(permission, context)
+    let given = try contextOf(context)
+    let answer = try permissionOf(permission, given)
     guard authorizations.remove(question) != nil else { return MILLSTREAM_NOT_FOUND }
-    var isThere = true
-    if asked.host.isOnThread {
-      asked.host.perform { isThere = asked.question.answer(answer) }
-    } else {
-      asked.host.perform { asked.question.answer(answer) }
+    return asked.answer(answer, given)
+  }
+}
+
+extension HostAuthorization {
+  fileprivate func answer(_ answer: Permission, _ given: GivenContext?) -> millstream_result {
+    if !host.isOnThread {
+      given?.handOver(to: host)
+      host.perform { [self] in question.answer(answer) }
+      return MILLSTREAM_OK
     }
+    var isThere = true
+    host.perform { [self] in isThere = question.answer(answer) }
+    if isThere { given?.handOver(to: host) }
     return isThere ? MILLSTREAM_OK : MILLSTREAM_NOT_FOUND
   }
 }
 
 private func permissionOf(
-  _ permission: millstream_permission, _ context: UnsafePointer<millstream_context>?
+  _ permission: millstream_permission, _ given: GivenContext?
 ) throws(Refusal) -> Permission {
   switch permission {
-  case MILLSTREAM_ALLOW: return .allow(try contextOf(context))
+  case MILLSTREAM_ALLOW: return .allow(given?.context)
   case MILLSTREAM_FORBID: return .forbid
   case MILLSTREAM_FAULT: return .fault
   default: throw Refusal(MILLSTREAM_INVALID_ARGUMENT)
@@ -59,11 +68,9 @@ private func permissionOf(
 }
 
 /// What a host says of a client, copied; nil if it says nothing.
-func contextOf(
-  _ context: UnsafePointer<millstream_context>?
-) throws(Refusal) -> ConnectionContext? {
+func contextOf(_ context: UnsafePointer<millstream_context>?) throws(Refusal) -> GivenContext? {
   guard let context else { return nil }
-  guard let copy = ConnectionContext(context) else { throw Refusal(MILLSTREAM_INVALID_ARGUMENT) }
+  guard let copy = GivenContext(context) else { throw Refusal(MILLSTREAM_INVALID_ARGUMENT) }
   return copy
 }
 

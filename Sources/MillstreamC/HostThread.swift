@@ -31,6 +31,9 @@ final class HostThread: @unchecked Sendable {
     state.withLock { state in state.id.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
   }
 
+  /// Whether it ever ran.
+  var isStarted: Bool { state.withLock { $0.id != nil } }
+
   /// Runs `body` on it; false: the system gives no thread, errno says why.
   func start(_ body: @escaping () -> Void) -> Bool {
     self.body = body
@@ -59,6 +62,24 @@ final class HostThread: @unchecked Sendable {
       return true
     }
     if isPosted { waking.wake() } else { work() }
+  }
+
+  /// Has `work` done on the thread and waits for what comes of it.
+  func wait<Result>(for work: @escaping () -> Result) -> Result {
+    var result: Result?
+    var done = sem_t()
+    sem_init(&done, 0, 0)
+    defer { sem_destroy(&done) }
+    withUnsafeMutablePointer(to: &done) { done in
+      withUnsafeMutablePointer(to: &result) { result in
+        post {
+          result.pointee = work()
+          sem_post(done)
+        }
+        while sem_wait(done) != 0 {}
+      }
+    }
+    return result!
   }
 
   private func doPosted() {

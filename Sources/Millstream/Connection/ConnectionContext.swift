@@ -6,6 +6,12 @@ public final class ConnectionContext {
   public let labels: Set<String>
   /// The host's own: never followed, and given back with the connection.
   public let tag: UnsafeMutableRawPointer?
+  /// Called when the context goes: after the end of its connection, or when there was none to give it to.
+  public var released: () -> Void = {}
+
+  deinit {
+    released()
+  }
 
   /// A context of these parts.
   public init(
