@@ -68,6 +68,7 @@ static void from_callback(millstream_loop_kind kind, callback place, void (*insi
   world world = {.inside = inside, .place = place, .last = 3};
   client *first, second;
   int asking = client_make(&second);
+  fprintf(stderr, "loop %d, callback %d\n", (int)kind, (int)place);
   world_start(&world, kind);
   first = client_subscribe(&world, "news", "1");
   if (place != CONNECTED && place != POSITION && place != READ && place != FILTER)

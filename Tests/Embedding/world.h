@@ -33,7 +33,7 @@ void check_result(
   for (double until_limit = seconds_now() + LIMIT_SECONDS; !(condition); turn(world)) \
   if (seconds_now() > until_limit) give_up(__FILE__, __LINE__, "never came: " #condition)
 
-enum { LIMIT_SECONDS = 60 };
+enum { LIMIT_SECONDS = 30 };
 
 double seconds_now(void);
 int open_descriptors(void);

@@ -38,7 +38,7 @@ def _linked_from_debug_build():
     run_quietly(
         *["swiftc", "-emit-library", "-o", directory / "libmillstream.so.0"],
         *["-Xlinker", "-soname=libmillstream.so.0"],
-        *["-Xlinker", "--whole-archive", ROOT / ".build/debug/libMillstreamC.a"],
+        *["-Xlinker", "--whole-archive", "-Xlinker", ROOT / ".build/debug/libMillstreamC.a"],
         *["-Xlinker", "--no-whole-archive", "-lev", "-lpq", "-lcrypto"],
     )
     (directory / "libmillstream.so").symlink_to("libmillstream.so.0")
