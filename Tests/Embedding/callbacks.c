@@ -72,7 +72,7 @@ static void from_callback(millstream_loop_kind kind, callback place, void (*insi
   world_start(&world, kind);
   first = client_subscribe(&world, "news", "1");
   if (place != CONNECTED && place != POSITION && place != READ && place != FILTER)
-    UNTIL(&world, world.opened >= 1);
+    UNTIL(&world, world.opened >= 1 && client_has(first, "message 3"));
   provoke(&world, first, asking);
   /* What is logged, and when, is nobody's promise. */
   if (place == LOG) turns(&world, 20);

@@ -177,6 +177,7 @@ void case_full(void) {
   world_make(&world, MILLSTREAM_LOOP_BORROWED, &options);
   EXPECT(OK, millstream_start(world.instance));
   first = client_subscribe(&world, "news", NULL);
+  UNTIL(&world, world.opened == 1);
   EXPECT(FULL, millstream_subscribe(world.instance, &subscription, NULL));
   CHECK(close(refused) == 0);
   EXPECT(OK, millstream_accept(world.instance, asking, request, sizeof request - 1));

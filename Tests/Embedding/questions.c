@@ -76,6 +76,8 @@ void case_store_answered_after_shutdown(void) {
     client *client = is_read ? ask_read(&world) : ask_position(&world);
     EXPECT(OK, millstream_shutdown(world.instance, 0, count_stop, &world));
     UNTIL(&world, world.stops == 1);
+    /* It counts for nothing, and frees the question. */
+    millstream_answer_failure(is_read ? world.reads[0] : world.positions[0]);
     if (is_read) refuse_read(world.reads[0]);
     else refuse_position(world.positions[0]);
     client_free(client);

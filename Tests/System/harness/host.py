@@ -35,11 +35,16 @@ def _linked_from_debug_build():
     directory = _scratch() / "lib"
     directory.mkdir()
     run_quietly("swift", "build", "--product", "MillstreamC", cwd=ROOT)
+    # swiftc wants a file to compile; the archive itself would be linked where it is needed only.
+    empty = directory / "empty.swift"
+    empty.touch()
+    options = ["-soname=libmillstream.so.0", "-z", "defs", "--whole-archive"]
+    options += [str(ROOT / ".build/debug/libMillstreamC.a"), "--no-whole-archive"]
     run_quietly(
-        *["swiftc", "-emit-library", "-o", directory / "libmillstream.so.0"],
-        *["-Xlinker", "-soname=libmillstream.so.0"],
-        *["-Xlinker", "--whole-archive", "-Xlinker", ROOT / ".build/debug/libMillstreamC.a"],
-        *["-Xlinker", "--no-whole-archive", "-lev", "-lpq", "-lcrypto"],
+        *["swiftc", "-emit-library", empty, "-o", directory / "libmillstream.so.0"],
+        *[word for option in options for word in ("-Xlinker", option)],
+        *["-lev", "-lpq", "-lcrypto", "-lswift_Concurrency", "-lswiftSynchronization"],
+        *["-lswiftGlibc", "-lswiftSwiftOnoneSupport"],
     )
     (directory / "libmillstream.so").symlink_to("libmillstream.so.0")
     return directory
