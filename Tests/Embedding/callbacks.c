@@ -9,8 +9,8 @@ static void call_everything(world *world) {
     millstream_result result = call(world->instance, function);
     bool is_run_or_join = function == RUN || function == JOIN;
     bool is_strange = function == SEND || function == CLOSE;
-    /* These two must not call at all. */
-    if (world->place == AUDIENCE || world->place == FILTER) {
+    /* Two of them must not call at all, and a line of the log may come at the very end. */
+    if (world->place == AUDIENCE || world->place == FILTER || world->place == LOG) {
       CHECK(result != MILLSTREAM_FORKED && result != MILLSTREAM_WRONG_THREAD);
     } else if (is_run_or_join) {
       CHECK(result == MILLSTREAM_BUSY || result == MILLSTREAM_INVALID_ARGUMENT);
@@ -68,7 +68,6 @@ static void from_callback(millstream_loop_kind kind, callback place, void (*insi
   world world = {.inside = inside, .place = place, .last = 3};
   client *first, second;
   int asking = client_make(&second);
-  fprintf(stderr, "loop %d, callback %d\n", (int)kind, (int)place);
   world_start(&world, kind);
   first = client_subscribe(&world, "news", "1");
   if (place != CONNECTED && place != POSITION && place != READ && place != FILTER)

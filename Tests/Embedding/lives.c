@@ -24,6 +24,11 @@ void case_before_start(void) {
   EXPECT(STOPPED, millstream_start(world.instance));
   world_end(&world);
   world_make(&world, MILLSTREAM_LOOP_THREAD, NULL);
+  EXPECT(OK, millstream_shutdown(world.instance, 0, count_stop, &world));
+  UNTIL(&world, world.stops == 2);
+  EXPECT(OK, millstream_join(world.instance));
+  world_end(&world);
+  world_make(&world, MILLSTREAM_LOOP_THREAD, NULL);
   world_end(&world);
 }
 
