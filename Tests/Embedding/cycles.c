@@ -76,7 +76,7 @@ static void cycle(int number, const char *database) {
   if (number % 11 > 0) EXPECT(OK, millstream_start(world.instance));
   for (int state = 0; number % 11 > 0 && state < STATES; state++) clients[state] = enter(&world, state);
   turns(&world, number % 7);
-  if (number % 6 == 5 && number % 11 > 0) block(&world);
+  if (number % 30 == 5 && number % 11 > 0) block(&world);
   turns(&world, number % 3);
   finish(&world, number);
   for (int state = 0; number % 11 > 0 && state < STATES; state++) client_free(clients[state]);

@@ -3,9 +3,10 @@
 # A Rack application that answers for itself, except under pgbus's path: there it takes the socket out of
 # Puma's hands (Rack's full hijack) and gives it to Millstream. No Puma thread waits for a browser.
 #
-#     apt install ruby puma
+#     apt install ruby ruby-rack puma
 #     DATABASE_URL=postgresql://localhost/app MILLSTREAM_SECRET=s3cret puma -C puma.rb config.ru
 
+require "rack"
 require_relative "millstream"
 
 streamer = Millstream.new(

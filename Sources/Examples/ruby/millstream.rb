@@ -8,7 +8,11 @@ require "fiddle/import"
 class Millstream
   module C
     extend Fiddle::Importer
-    dlload ENV.fetch("MILLSTREAM_LIBRARY", "libmillstream.so.0")
+    # With its symbols, and those of libev, for itself: Fiddle's default would let the libev that Puma's
+    # nio4r carries, which knows of Ruby's lock, be taken over by the one that Millstream uses.
+    dlload Fiddle::Handle.new(
+      ENV.fetch("MILLSTREAM_LIBRARY", "libmillstream.so.0"), Fiddle::Handle::RTLD_NOW
+    )
 
     # As in millstream.h; a field that is 0 or NULL stands for the default.
     Options = struct [
