@@ -17,7 +17,6 @@ readonly packages=(
   postgresql postgresql-contrib curl python3-venv
 )
 # The real browser of the demo page's test, a real pooler (neither runs as a service), callgrind and
-# The real browser of the demo page's test, a real pooler (neither runs as a service), callgrind and
 # memcheck, what the library's hosts are compiled with and its manual is checked with, and what the
 # example hosts stand on.
 readonly test_packages=(

@@ -31,6 +31,9 @@ final class HostThread: @unchecked Sendable {
     state.withLock { state in state.id.map { pthread_equal($0, pthread_self()) != 0 } ?? false }
   }
 
+  /// Whether it ever ran.
+  var isStarted: Bool { state.withLock { $0.id != nil } }
+
   /// Runs `body` on it; false: the system gives no thread, errno says why.
   func start(_ body: @escaping () -> Void) -> Bool {
     self.body = body

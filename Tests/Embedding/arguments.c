@@ -258,10 +258,10 @@ void case_values(void) {
   world world = {0};
   client client;
   millstream_message message = message_of("hello");
-  char *received = calloc(1, 9000);
+  char *received = calloc(1, 20000);
   int theirs = client_make(&client);
   world_start(&world, MILLSTREAM_LOOP_BORROWED);
-  EXPECT(INVALID_ARGUMENT, millstream_accept(world.instance, theirs, received, 8193));
+  EXPECT(INVALID_ARGUMENT, millstream_accept(world.instance, theirs, received, 16385));
   EXPECT(INVALID_ARGUMENT, millstream_accept(world.instance, theirs, received, (size_t)-1));
   close(theirs);
   close(client.descriptor);
@@ -274,4 +274,77 @@ void case_values(void) {
   EXPECT(INVALID_TEXT, millstream_listen(world.instance, "127.0.0.1:70000", NULL, 0));
   EXPECT(SYSTEM_ERROR, millstream_listen(world.instance, "192.0.2.1:0", NULL, 0));
   world_end(&world);
+}
+
+/* ---------------------------------------------------------------------------------------- Extremes */
+
+/* Counts that are negative where they are taken for signed. */
+static void extreme_lengths(world *world) {
+  client client;
+  int theirs = client_make(&client);
+  millstream_subscription subscription = subscription_of(theirs);
+  millstream_context context = millstream_context_init();
+  millstream_message message = message_of("hello");
+  const char *const labels[] = {"staff"};
+  EXPECT(INVALID_ARGUMENT, millstream_accept(world->instance, theirs, "GET", SIZE_MAX));
+  context.labels = labels;
+  context.label_count = SIZE_MAX;
+  subscription.context = &context;
+  EXPECT(INVALID_ARGUMENT, millstream_subscribe(world->instance, &subscription, NULL));
+  message.data_length = SIZE_MAX;
+  EXPECT(INVALID_ARGUMENT, millstream_publish(world->instance, MILLSTREAM_HOST, "news", &message));
+  EXPECT(INVALID_ARGUMENT, millstream_shutdown(world->instance, -1, NULL, NULL));
+  EXPECT(INVALID_ARGUMENT, millstream_shutdown(world->instance, INT64_MIN, NULL, NULL));
+  close(theirs);
+  close(client.descriptor);
+}
+
+static void extreme_counts(void) {
+  world world = {0};
+  millstream_store store;
+  millstream_options options = world_options(&world, &store);
+  millstream *instance = NULL;
+  options.loop_kind = MILLSTREAM_LOOP_POLLED;
+  options.secret_count = SIZE_MAX;
+  EXPECT(INVALID_ARGUMENT, millstream_create(&options, &instance, NULL, 0));
+  options.secret_count = 0;
+  options.public_pattern_count = SIZE_MAX;
+  EXPECT(INVALID_ARGUMENT, millstream_create(&options, &instance, NULL, 0));
+  CHECK(instance == NULL);
+}
+
+/* Times at both ends: refused, or lived with. */
+static void extreme_times(int64_t time) {
+  world world = {.last = 2};
+  millstream_store store;
+  millstream_options options = world_options(&world, &store);
+  millstream_result result;
+  client *client;
+  options.heartbeat_ms = options.idle_timeout_ms = options.write_deadline_ms = time;
+  options.head_timeout_ms = options.safety_poll_ms = options.retry_ms = time;
+  options.max_connections = options.log_bytes = SIZE_MAX;
+  options.loop_kind = MILLSTREAM_LOOP_POLLED;
+  result = millstream_create(&options, &world.instance, NULL, 0);
+  if (result == MILLSTREAM_INVALID_ARGUMENT) return;
+  check_result(__FILE__, __LINE__, "millstream_create", MILLSTREAM_OK, result);
+  world.kind = MILLSTREAM_LOOP_POLLED;
+  EXPECT(OK, millstream_start(world.instance));
+  EXPECT(OK, call(world.instance, ACCEPT));
+  client = client_subscribe(&world, "news", "0");
+  UNTIL(&world, client_has(client, "message 2"));
+  turns(&world, 20);
+  EXPECT(OK, millstream_shutdown(world.instance, time > 0 ? time : 0, count_stop, &world));
+  UNTIL(&world, world.stops == 1);
+  client_free(client);
+  world_end(&world);
+}
+
+void case_extremes(void) {
+  static const int64_t times[] = {1, -1, INT64_MAX, INT64_MIN};
+  world world = {0};
+  extreme_counts();
+  world_start(&world, MILLSTREAM_LOOP_BORROWED);
+  extreme_lengths(&world);
+  world_end(&world);
+  for (size_t index = 0; index < sizeof times / sizeof *times; index++) extreme_times(times[index]);
 }

@@ -8,6 +8,7 @@
 void case_null(void);
 void case_sizes(void);
 void case_values(void);
+void case_extremes(void);
 
 /* descriptors.c */
 void case_bad_descriptors(void);

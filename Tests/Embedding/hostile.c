@@ -13,6 +13,7 @@ static const struct {
     {"null", case_null},
     {"sizes", case_sizes},
     {"values", case_values},
+    {"extremes", case_extremes},
     {"bad-descriptors", case_bad_descriptors},
     {"blocking-descriptor", case_blocking_descriptor},
     {"descriptor-twice", case_descriptor_twice},

@@ -14,7 +14,7 @@ CYCLES_UNDER_VALGRIND = 330
 CYCLES_WITH_DATABASE = 330
 
 CASES = """
-null sizes values
+null sizes values extremes
 bad-descriptors blocking-descriptor descriptor-twice duplicate-descriptor descriptor-closed-behind
 number-used-again full clients-vanish
 calls-from-callbacks shutdown-from-callbacks destroy-in-stopped close-in-each destroy-in-host-timer

@@ -10,44 +10,21 @@ import tempfile
 import threading
 
 from .client import Client, request
+from .library import ROOT, WARNINGS, library_folder
 from .server import environment
 from .waiting import LIMIT_SECONDS, wait_until
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 HEADERS = ROOT / "Sources/CMillstream"
 EXAMPLES = ROOT / "Sources/Examples"
 SUPPRESSIONS = ROOT / "Tests/valgrind.supp"
-# What a careful host would have on; the examples are C99.
-WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 # Valgrind's way to say that it has found something.
 COMPLAINT = 99
 
 
 @functools.cache
 def library():
-    """The directory of libmillstream.so."""
-    given = os.environ.get("MILLSTREAM_LIBRARY_PATH")
-    return pathlib.Path(given) if given else _linked_from_debug_build()
-
-
-def _linked_from_debug_build():
-    """A shared library of the static one that `swift build` makes, for this run alone."""
-    directory = _scratch() / "lib"
-    directory.mkdir()
-    run_quietly("swift", "build", "--product", "MillstreamC", cwd=ROOT)
-    # swiftc wants a file to compile; the archive itself would be linked where it is needed only.
-    empty = directory / "empty.swift"
-    empty.touch()
-    options = ["-soname=libmillstream.so.0", "-z", "defs", "--whole-archive"]
-    options += [str(ROOT / ".build/debug/libMillstreamC.a"), "--no-whole-archive"]
-    run_quietly(
-        *["swiftc", "-emit-library", empty, "-o", directory / "libmillstream.so.0"],
-        *[word for option in options for word in ("-Xlinker", option)],
-        *["-lev", "-lpq", "-lcrypto", "-lswift_Concurrency", "-lswiftSynchronization"],
-        *["-lswiftGlibc", "-lswiftSwiftOnoneSupport"],
-    )
-    (directory / "libmillstream.so").symlink_to("libmillstream.so.0")
-    return directory
+    """The directory of libmillstream.so: that of `make library`, or a given one."""
+    return pathlib.Path(os.environ.get("MILLSTREAM_LIBRARY_PATH") or library_folder())
 
 
 @functools.cache
