@@ -16,9 +16,13 @@ readonly packages=(
   libev-dev libpq-dev libssl-dev pkg-config
   postgresql postgresql-contrib curl python3-venv
 )
-# The real browser of the demo page's test, a real pooler (neither runs as a service), callgrind, and
-# what the library's hosts are compiled with and its manual is checked with.
-readonly test_packages=(chromium pgbouncer valgrind g++ mandoc)
+# The real browser of the demo page's test, a real pooler (neither runs as a service), callgrind and
+# memcheck, what the library's hosts are compiled with and its manual is checked with, and what the
+# example hosts stand on.
+readonly test_packages=(
+  chromium pgbouncer valgrind g++ mandoc
+  ruby ruby-rack puma libglib2.0-dev
+)
 
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

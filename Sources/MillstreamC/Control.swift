@@ -12,10 +12,10 @@ private func identity(
 }
 
 private func copy(_ message: UnsafePointer<millstream_message>?) throws(Refusal) -> StreamMessage {
-  guard let message, let given = read(message, size: message.pointee.size) else {
-    throw Refusal(MILLSTREAM_INVALID_ARGUMENT)
-  }
-  return StreamMessage(given)
+  guard let message, let given = read(message, size: message.pointee.size),
+    let copy = StreamMessage(given)
+  else { throw Refusal(MILLSTREAM_INVALID_ARGUMENT) }
+  return copy
 }
 
 /// Does `body`, which says whether there was something to do it to: that can be told on the loop only.

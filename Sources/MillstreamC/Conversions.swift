@@ -40,10 +40,13 @@ extension ConnectionInfo {
 }
 
 extension StreamMessage {
-  /// Copies what a host lends.
-  init(_ message: millstream_message) {
-    let data = UnsafeRawBufferPointer(
-      start: message.data, count: message.data == nil ? 0 : message.data_length)
+  /// Copies what a host lends; nil: its data is not as long as it says.
+  init?(_ message: millstream_message) {
+    // C's size_t is negative here where it is beyond all memory.
+    guard message.data_length >= 0, message.data != nil || message.data_length == 0 else {
+      return nil
+    }
+    let data = UnsafeRawBufferPointer(start: message.data, count: message.data_length)
     self.init(
       id: message.id == 0 ? nil : message.id, event: message.event.map { String(cString: $0) },
       data: Array(data), visibleTo: message.visible_to.map { String(cString: $0) },
@@ -75,13 +78,15 @@ struct GivenContext {
   let context: ConnectionContext
   private let release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
 
-  /// Nil: its size is that of no context.
+  /// Nil: its size is that of no context, or its labels are none.
   init?(_ pointer: UnsafePointer<millstream_context>) {
-    guard let given = read(pointer, size: pointer.pointee.size) else { return nil }
+    guard let given = read(pointer, size: pointer.pointee.size),
+      let labels = strings(given.labels, given.label_count)
+    else { return nil }
     release = given.release
     context = ConnectionContext(
       member: given.member.map { String(cString: $0) },
-      labels: Set(strings(given.labels, given.label_count)), tag: given.tag)
+      labels: Set(labels), tag: given.tag)
   }
 
   /// The call succeeds: from now on the host is told when it goes.

@@ -192,7 +192,7 @@ final class Host: @unchecked Sendable {
   }
 
   private func end() -> Bool {
-    guard let thread, phase != .made else {
+    guard let thread, thread.isStarted else {
       if depth > 0 { return false }
       abandon()
       return true

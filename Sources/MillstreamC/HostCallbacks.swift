@@ -64,7 +64,7 @@ final class HostCallbacks: @unchecked Sendable {
             }
             switch verdict {
             case MILLSTREAM_DROP: return .drop
-            case MILLSTREAM_REPLACE: return .replace(StreamMessage(replacement))
+            case MILLSTREAM_REPLACE: return StreamMessage(replacement).map { .replace($0) } ?? .drop
             default: return .keep
             }
           }

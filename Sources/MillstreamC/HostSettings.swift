@@ -24,8 +24,7 @@ struct HostSettings {
     kind = try HostSettings.kind(of: options)
     loop = kind == .borrowed ? options.loop : nil
     store = try HostSettings.store(of: options)
-    try HostSettings.checkTimes(of: options)
-    let configuration = HostSettings.configuration(of: options)
+    let configuration = try HostSettings.configuration(of: options)
     guard store != nil || !configuration.stores.isEmpty else {
       throw Fault(
         result: MILLSTREAM_INVALID_ARGUMENT, description: "neither a database nor a store was given"
@@ -54,17 +53,9 @@ struct HostSettings {
     return store
   }
 
-  /// Those that are negative where that does not mean never.
-  private static func checkTimes(of options: millstream_options) throws(Fault) {
-    let times = [
-      options.heartbeat_ms, options.write_deadline_ms, options.head_timeout_ms, options.retry_ms,
-    ]
-    if times.contains(where: { $0 < 0 }) {
-      throw Fault(result: MILLSTREAM_INVALID_ARGUMENT, description: "a time is negative")
-    }
-  }
-
-  private static func configuration(of options: millstream_options) -> Configuration {
+  private static func configuration(
+    of options: millstream_options
+  ) throws(Fault) -> Configuration {
     var configuration = Configuration()
     configuration.stores = []
     if let database = options.database {
@@ -75,11 +66,11 @@ struct HostSettings {
     }
     configuration.listenDatabase = options.listen_database.map { String(cString: $0) }
     if let prefix = options.queue_prefix { configuration.queuePrefix = String(cString: prefix) }
-    set(&configuration.heartbeatMs, options.heartbeat_ms)
-    set(&configuration.idleTimeoutMs, options.idle_timeout_ms)
-    set(&configuration.writeDeadlineMs, options.write_deadline_ms)
-    set(&configuration.safetyPollMs, options.safety_poll_ms)
-    set(&configuration.retryMs, options.retry_ms)
+    try set(&configuration.heartbeatMs, options.heartbeat_ms)
+    try set(&configuration.idleTimeoutMs, options.idle_timeout_ms, orNever: true)
+    try set(&configuration.writeDeadlineMs, options.write_deadline_ms)
+    try set(&configuration.safetyPollMs, options.safety_poll_ms, orNever: true)
+    try set(&configuration.retryMs, options.retry_ms)
     if options.max_connections > 0 { configuration.maxConnections = options.max_connections }
     if options.log_bytes > 0 { configuration.logBytes = options.log_bytes }
     return configuration
@@ -93,26 +84,47 @@ struct HostSettings {
     if let prefix = options.native_prefix { endpoint.nativePrefix = String(cString: prefix) }
     if hasStore { endpoint.hostPrefix = options.host_prefix.map { String(cString: $0) } ?? "/host" }
     if let prefix = options.queue_prefix { endpoint.queuePrefix = String(cString: prefix) }
-    endpoint.secrets = strings(options.secrets, options.secret_count).map { Array($0.utf8) }
+    guard let secrets = strings(options.secrets, options.secret_count),
+      let patterns = strings(options.public_patterns, options.public_pattern_count),
+      let origins = strings(options.allowed_origins, options.allowed_origin_count)
+    else {
+      throw Fault(result: MILLSTREAM_INVALID_ARGUMENT, description: "a list of strings has a NULL")
+    }
+    endpoint.secrets = secrets.map { Array($0.utf8) }
     if endpoint.secrets.contains([]) {
       throw Fault(result: MILLSTREAM_INVALID_TEXT, description: "a secret is empty")
     }
-    endpoint.publicPatterns = strings(options.public_patterns, options.public_pattern_count)
-    endpoint.allowedOrigins = strings(options.allowed_origins, options.allowed_origin_count)
-    set(&endpoint.headTimeoutMs, options.head_timeout_ms)
+    endpoint.publicPatterns = patterns
+    endpoint.allowedOrigins = origins
+    try set(&endpoint.headTimeoutMs, options.head_timeout_ms)
     return endpoint
   }
 
-  /// 0 is the default, and less than that never.
-  private static func set(_ value: inout Int64, _ given: Int64) {
-    if given != 0 { value = max(given, 0) }
+  /// Longer than anything is waited for, and short enough to be added to any time.
+  static let longestMs: Int64 = 366 * 24 * 3_600_000
+
+  /// 0 is the default, and less than that never, where that is possible.
+  private static func set(
+    _ value: inout Int64, _ given: Int64, orNever: Bool = false
+  ) throws(Fault) {
+    if given < 0 && !orNever {
+      throw Fault(result: MILLSTREAM_INVALID_ARGUMENT, description: "a time is negative")
+    }
+    if given != 0 { value = min(max(given, 0), longestMs) }
   }
 }
 
-/// An array of C strings; those that are NULL are left out.
-func strings(_ base: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int) -> [String] {
-  guard let base else { return [] }
-  return (0..<count).compactMap { base[$0].map { String(cString: $0) } }
+/// An array of C strings; nil: it is none, or one of them is NULL. `count` is C's size_t, and negative
+/// where that is beyond all arrays.
+func strings(_ base: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int) -> [String]? {
+  if count == 0 { return [] }
+  guard let base, count > 0 else { return nil }
+  var strings: [String] = []
+  for index in 0..<count {
+    guard let string = base[index] else { return nil }
+    strings.append(String(cString: string))
+  }
+  return strings
 }
 
 /// A struct that begins with its size, of which a program that was compiled with an older header gives the

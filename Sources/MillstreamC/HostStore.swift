@@ -104,10 +104,10 @@ func millstream_answer_message(
 ) -> millstream_result {
   result { () throws(Refusal) in
     let asked = try waiting(question)
-    guard let message, let copy = read(message, size: message.pointee.size) else {
-      return MILLSTREAM_INVALID_ARGUMENT
-    }
-    return asked.add(StreamMessage(copy)) ? MILLSTREAM_OK : MILLSTREAM_INVALID_ARGUMENT
+    guard let message, let given = read(message, size: message.pointee.size),
+      let copy = StreamMessage(given), asked.add(copy)
+    else { return MILLSTREAM_INVALID_ARGUMENT }
+    return MILLSTREAM_OK
   }
 }
 
