@@ -55,7 +55,8 @@ func millstream_subscribe(
     let context = try contextOf(given.context)
     if host.isOnThread && !host.instance.hasRoom { return MILLSTREAM_FULL }
     try prepare(given.descriptor, for: host)
-    id?.pointee = host.register(given.descriptor, wanted, context)
+    let name = host.register(given.descriptor, wanted, context)
+    id?.pointee = name
     return MILLSTREAM_OK
   }
 }
