@@ -19,7 +19,9 @@ func millstream_accept(
 ) -> millstream_result {
   result { () throws(Refusal) in
     let host = try runningHost(instance, anyThread: true)
-    guard (0...Endpoint.maximumHeadBytes).contains(receivedLength), received != nil || receivedLength == 0 else {
+    guard (0...Endpoint.maximumHeadBytes).contains(receivedLength),
+      received != nil || receivedLength == 0
+    else {
       return MILLSTREAM_INVALID_ARGUMENT
     }
     try prepare(descriptor, for: host)

@@ -80,7 +80,8 @@ func millstream_shutdown(
     let host = try host(instance, anyThread: true)
     if withinMs < 0 { return MILLSTREAM_INVALID_ARGUMENT }
     nonisolated(unsafe) let user = user
-    host.shutdown(withinMs: withinMs == 0 ? nil : min(withinMs, HostSettings.longestMs)) { stopped?(user) }
+    let limitMs = withinMs == 0 ? nil : min(withinMs, HostSettings.longestMs)
+    host.shutdown(withinMs: limitMs) { stopped?(user) }
     return MILLSTREAM_OK
   }
 }
