@@ -61,7 +61,7 @@ void case_blocking_descriptor(void) {
   client *reading, idle;
   int theirs = client_make(&idle);
   millstream_subscription subscription = subscription_of(theirs);
-  char *large = malloc(1 << 20);
+  char *large = malloc(300000);
   millstream_message message = millstream_message_init();
   CHECK(fcntl(theirs, F_SETFD, 0) == 0);
   world_start(&world, MILLSTREAM_LOOP_BORROWED);
@@ -69,9 +69,9 @@ void case_blocking_descriptor(void) {
   CHECK((fcntl(theirs, F_GETFL) & O_NONBLOCK) != 0 && fcntl(theirs, F_GETFD) == FD_CLOEXEC);
   reading = client_subscribe(&world, "news", NULL);
   UNTIL(&world, world.opened == 2);
-  memset(large, 'x', 1 << 20);
+  memset(large, 'x', 300000);
   message.data = large;
-  message.data_length = 1 << 20;
+  message.data_length = 300000;
   for (int count = 0; count < 4; count++) {
     EXPECT(OK, millstream_publish(world.instance, MILLSTREAM_HOST, "news", &message));
     turns(&world, 5);

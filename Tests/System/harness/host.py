@@ -56,10 +56,11 @@ def compile_host(name, *sources, standard="c99", flags=()):
     return program
 
 
-def under_valgrind(*command):
+def under_valgrind(*command, leak_check="full"):
     """The command that runs `command` and exits with COMPLAINT if memory was misused or lost."""
     return [
-        *["valgrind", "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite"],
+        *["valgrind", "--quiet", f"--leak-check={leak_check}"],
+        *["--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"],
         *[f"--error-exitcode={COMPLAINT}", f"--suppressions={SUPPRESSIONS}", "--num-callers=40"],
         *command,
     ]
