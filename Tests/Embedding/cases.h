@@ -19,6 +19,7 @@ void case_descriptor_closed_behind(void);
 void case_number_used_again(void);
 void case_full(void);
 void case_clients_vanish(void);
+void case_context_released(void);
 
 /* callbacks.c */
 void case_calls_from_callbacks(void);

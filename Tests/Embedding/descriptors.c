@@ -238,3 +238,47 @@ void case_clients_vanish(void) {
   vanish(MILLSTREAM_LOOP_POLLED);
   vanish(MILLSTREAM_LOOP_THREAD);
 }
+
+/* ------------------------------------------------------------------------------------------- Context */
+
+static void release(void *tag) {
+  atomic_fetch_add((atomic_int *)tag, 1);
+}
+
+/* Released once, whatever becomes of the client; never where the hand-over failed. */
+static void context_released(millstream_loop_kind kind, int turns_before, bool is_shut_down) {
+  world world = {0};
+  client client;
+  atomic_int count = 0;
+  millstream_context context = millstream_context_init();
+  millstream_subscription subscription = subscription_of(client_make(&client));
+  context.tag = &count;
+  context.release = release;
+  subscription.context = &context;
+  subscription.cursor = "soon";
+  world_start(&world, kind);
+  EXPECT(INVALID_CURSOR, millstream_subscribe(world.instance, &subscription, NULL));
+  subscription.cursor = NULL;
+  subscription.store = MILLSTREAM_PGMQ;
+  EXPECT(NOT_FOUND, millstream_subscribe(world.instance, &subscription, NULL));
+  CHECK(count == 0);
+  subscription.store = MILLSTREAM_HOST;
+  EXPECT(OK, millstream_subscribe(world.instance, &subscription, NULL));
+  turns(&world, turns_before);
+  if (is_shut_down) {
+    EXPECT(OK, millstream_shutdown(world.instance, 0, count_stop, &world));
+    UNTIL(&world, world.stops == 1);
+  }
+  close(client.descriptor);
+  turns(&world, turns_before);
+  world_end(&world);
+  CHECK(count == 1);
+}
+
+void case_context_released(void) {
+  for (millstream_loop_kind kind = MILLSTREAM_LOOP_BORROWED; kind <= MILLSTREAM_LOOP_THREAD; kind++)
+    for (int turns_before = 0; turns_before < 20; turns_before += 3) {
+      context_released(kind, turns_before, false);
+      context_released(kind, turns_before, true);
+    }
+}

@@ -22,6 +22,7 @@ static const struct {
     {"number-used-again", case_number_used_again},
     {"full", case_full},
     {"clients-vanish", case_clients_vanish},
+    {"context-released", case_context_released},
     {"calls-from-callbacks", case_calls_from_callbacks},
     {"shutdown-from-callbacks", case_shutdown_from_callbacks},
     {"destroy-in-stopped", case_destroy_in_stopped},

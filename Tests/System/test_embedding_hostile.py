@@ -16,7 +16,7 @@ CYCLES_WITH_DATABASE = 330
 CASES = """
 null sizes values extremes
 bad-descriptors blocking-descriptor descriptor-twice duplicate-descriptor descriptor-closed-behind
-number-used-again full clients-vanish
+number-used-again full clients-vanish context-released
 calls-from-callbacks shutdown-from-callbacks destroy-in-stopped close-in-each destroy-in-host-timer
 store-answered-twice store-never-answered store-answered-after-shutdown store-answered-after-destroy
 store-disorder

@@ -29,7 +29,9 @@ class Millstream
       "void *connected", "void *connected_user", "void *disconnected", "void *disconnected_user",
       "void *filter", "void *filter_user", "void *log", "void *log_user", "int log_level"
     ]
-    Context = struct ["size_t size", "char *member", "void *labels", "size_t label_count", "void *tag"]
+    Context = struct [
+      "size_t size", "char *member", "void *labels", "size_t label_count", "void *tag", "void *release"
+    ]
     Subscription = struct [
       "size_t size", "int descriptor", "int store", "char *stream", "char *signed_name",
       "char *cursor", "unsigned char is_head_sent", "void *context"
