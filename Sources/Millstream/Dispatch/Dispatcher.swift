@@ -8,7 +8,7 @@ final class Dispatcher {
   let registry = Registry()
   let writer: Writer
   let fanOut: FanOut
-  let listener: Listener
+  let listener: NotificationSource
   let logger: Logger
   let limits: Limits
   /// Looks at each message on its way; nil: none does.
@@ -65,7 +65,10 @@ final class Dispatcher {
   /// Parts of a stream that are due for a look, in milliseconds of the safety interval.
   var safetyShare: Int64 = 0
 
-  init(writer: Writer, listener: Listener, stores: [MessageStore], limits: Limits, logger: Logger) {
+  init(
+    writer: Writer, listener: NotificationSource, stores: [MessageStore], limits: Limits,
+    logger: Logger
+  ) {
     self.writer = writer
     self.listener = listener
     self.limits = limits
