@@ -88,6 +88,42 @@ import Testing
     #expect(bench.heard[2] == ["a: 1", "a: 2", "a: 3", "a: "])
   }
 
+  @Test func nativeNotificationGoesToLoopsThatMayHaveTheStream() throws {
+    let bench = try HubBench()
+    bench.session.connect()
+    for source in bench.sources { source.add("millstream") }
+    bench.settle()
+    bench.forget()
+    let note = #"{"d":{"s":"b"},"s":"\u0061"}"#
+    bench.session.notify("millstream", note)
+    bench.settle()
+    #expect(bench.heard == [["millstream: \(note)"], [], []])
+    bench.remotes[0].addNativeStream(Array("a".utf8))
+    bench.remotes[1].addNativeStream(Array("b".utf8))
+    bench.session.notify("millstream", note)
+    bench.session.notify("millstream", "nonsense")
+    bench.settle()
+    #expect(bench.heard[1...] == [["millstream: \(note)"], []])
+    bench.remotes[0].removeNativeStream(Array("a".utf8))
+    bench.session.notify("millstream", note)
+    bench.settle()
+    #expect(bench.heard[1].count == 1)
+  }
+
+  @Test func markIsThereWhileAnyStreamOfItIs() {
+    let marks = StreamMarks()
+    let names = (0..<3_000).map { Array("stream \($0)".utf8) }
+    let places = names.map { StreamMarks.Mark($0) }
+    for name in names { marks.add(name) }
+    #expect(places.allSatisfy { marks.mayHold($0) })
+    // With so many, some have a place in common.
+    for name in names[1_000...] { marks.remove(name) }
+    #expect(places[..<1_000].allSatisfy { marks.mayHold($0) })
+    #expect(places[1_000...].filter { marks.mayHold($0) }.count < 100)
+    for name in names[..<1_000] { marks.remove(name) }
+    #expect(!places.contains { marks.mayHold($0) })
+  }
+
   @Test func sessionThatIsLostIsLostForAll() throws {
     let bench = try HubBench()
     bench.remotes[0].add("a")

@@ -139,7 +139,10 @@ final class Dispatcher {
   ) -> Stream {
     let known = storageName.withUnsafeBytes { registry.stream(kind, $0) }
     let stream = known ?? Stream(store: kind, storageName: storageName, name: name)
-    if known == nil { registry.add(stream) }
+    if known == nil {
+      registry.add(stream)
+      if kind == .native { listener.addNativeStream(storageName) }
+    }
     for channel in channels where !stream.channels.contains(channel) {
       stream.channels.append(channel)
       listener.add(channel)

@@ -4,7 +4,7 @@ import Logging
 /// notifies a wake-up of its backend.
 ///
 /// It lives on the first loop, is that loop's own source, and has the others (`RemoteListener`) told what
-/// they want to hear. Between the threads is a `LoopLink` for each, and nothing else.
+/// they want to hear: a loop that has no subscriber to a stream is not even woken. Between the threads is a `LoopLink` for each, and nothing else.
 package final class ListenerHub: NotificationSource {
   /// So many bytes wait for a loop. It has missed seconds of everything when that is reached.
   static let waitingLimitBytes = 8 * 1024 * 1024
@@ -120,10 +120,27 @@ package final class ListenerHub: NotificationSource {
   {
     // The native channel's name is short enough to be a string without an allocation.
     if let wanting = portsByChannel[String(decoding: channel, as: UTF8.self)] {
-      let notification = SharedNotification(channel: channel, payload: payload)
-      for index in wanting { ports[index].outgoing.append(.notified(notification)) }
+      forward(channel, payload, to: wanting)
     }
     notified(channel, payload)
+  }
+
+  private func forward(
+    _ channel: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer, to wanting: [Int]
+  ) {
+    var mark: StreamMarks.Mark?
+    if channel.elementsEqual(NativeSchema.channel.utf8) {
+      // What names no stream is dropped by every loop, and is counted by this one.
+      guard let name = NativePayload.streamName(in: payload) else { return }
+      mark = StreamMarks.Mark(name)
+    }
+    var shared: NotificationInbox.Entry?
+    for index in wanting {
+      if let mark, !ports[index].link.streams.mayHold(mark) { continue }
+      let entry = shared ?? .notified(SharedNotification(channel: channel, payload: payload))
+      shared = entry
+      ports[index].outgoing.append(entry)
+    }
   }
 
   private func postOutgoing() {

@@ -6,6 +6,8 @@ final class LoopLink: Sendable {
   /// From the loop to the hub.
   let wishes = ChannelWishes()
   let wishesBell: Doorbell
+  /// The native streams that the loop has.
+  let streams = StreamMarks()
 
   init(limitBytes: Int, wishesBell: Doorbell) {
     inbox = NotificationInbox(limitBytes: limitBytes)

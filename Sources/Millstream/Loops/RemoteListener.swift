@@ -64,6 +64,14 @@ final class RemoteListener: NotificationSource {
     hasWished = true
   }
 
+  override func addNativeStream(_ name: [UInt8]) {
+    link.streams.add(name)
+  }
+
+  override func removeNativeStream(_ name: [UInt8]) {
+    link.streams.remove(name)
+  }
+
   override func flush() {
     guard hasWished else { return }
     hasWished = false

@@ -25,6 +25,13 @@ package class NotificationSource {
 
   func remove(_ channel: String) {}
 
+  /// Somebody may be subscribed to this stream from here on: what is sent on the channel that all native
+  /// streams share need only come through for those. Whoever adds one looks at it after that, and so
+  /// knows what came before.
+  func addNativeStream(_ name: [UInt8]) {}
+
+  func removeNativeStream(_ name: [UInt8]) {}
+
   /// Passes on what has changed since the last call. Called before the loop sleeps.
   func flush() {}
 
