@@ -172,16 +172,17 @@ package final class ListenerHub: NotificationSource {
   private func takeWishes() {
     for index in ports.indices {
       if ports[index].link.wishes.isClosed { forget(port: index) }
-      let changes = ports[index].link.wishes.take()
       var heard: [NotificationInbox.Heard] = []
-      for (channel, change) in changes {
+      for (channel, change) in ports[index].link.wishes.take() {
         guard let ticket = change.ticket else {
           dismiss(channel, port: index)
           continue
         }
         want(channel, ticket: ticket, port: index)
         // Another loop has it already.
-        if listener.isListening(to: [channel]) { heard.append(.init(channel: channel, ticket: ticket)) }
+        if listener.isListening(to: [channel]) {
+          heard.append(.init(channel: channel, ticket: ticket))
+        }
       }
       if !heard.isEmpty { ports[index].outgoing.append(.listening(heard)) }
     }
