@@ -145,25 +145,57 @@ def test_channel_is_listened_to_while_any_loop_wants_it(serve, pgmq_database, qu
 
 
 def test_loop_that_was_held_up_finds_what_it_missed(serve, native_database, publisher):
-    """More than what may wait for it comes meanwhile, and the others have it without delay."""
-    loops, each = 2, 2
+    """More than what may wait for it comes meanwhile, and the other has it without delay."""
     server = serve(
-        native_database, "--loops", str(loops), "--max-connections", str(loops * each),
-        "--safety-poll", NEVER,
+        native_database, "--loops", "2", "--max-connections", "2", "--safety-poll", NEVER
     )
-    with full_crowd(server, loops * each) as crowd:
-        sent = []
+    with full_crowd(server, 2) as crowd:
         with held(threads(server.process.pid)[-1]):
-            for batch in range(25):
-                datas = [f"{batch}.{number} " + "x" * 7_500 for number in range(50)]
-                publisher.send_many(datas)
-                sent += datas
-                wait_until(lambda: count_of(crowd, len(sent)) == each, "all of it at the other loop")
-            assert count_of(crowd, 1) == each
+            publisher.send("before")
+            for batch in range(50):
+                flood(publisher, batch)
+                # Nobody but the loop that is held is behind, or what comes next could come from the store.
+                wait_until(lambda: count_of_flooded(batch, crowd) == 1, "the flood at one loop")
+            publisher.send("after")
+            expected = ["before", "after"]
+            wait_until(lambda: count_of_those_with(expected, crowd) == 1, "both at one loop")
+            assert count_of_those_with([], crowd) == 1
         server.wait_for_line("was held up", "a word about the loop")
-        assert_all_have(crowd, sent)
+        crowd.wait(lambda client: stored(client) == expected, "both at all")
         publisher.notify("afterwards")
-        assert_all_have(crowd, ["afterwards"])
+        expected = [*expected, "afterwards"]
+        crowd.wait(lambda client: stored(client) == expected, "what came afterwards")
+
+
+def flood(publisher, batch):
+    """190 kB that are kept nowhere, so that whoever misses them has nothing to read."""
+    publisher.session.execute(
+        "SELECT millstream.publish_ephemeral('chat', data) FROM unnest(%s::text[]) AS data",
+        [[f"flood {batch}.{number} " + "x" * 7_500 for number in range(25)]],
+    )
+
+
+def count_of_flooded(batch, crowd):
+    """How many clients have all of the flood up to this batch by now."""
+    crowd.has(lambda client: True)
+    last = f"flood {batch}.24 "
+    return sum(any(data.startswith(last) for data in sent(client)[-1:]) for client in crowd.clients)
+
+
+def stored(client):
+    """What `client` has been sent that is no flood."""
+    return [data for data in sent(client) if not data.startswith("flood")]
+
+
+def sent(client):
+    """All messages that `client` has been sent."""
+    return [block.data for block in client.stream.blocks if block.is_broadcast]
+
+
+def count_of_those_with(expected, crowd):
+    """How many clients have been sent exactly this by now."""
+    crowd.has(lambda client: True)
+    return sum(stored(client) == expected for client in crowd.clients)
 
 
 def full_crowd(server, count):
@@ -176,15 +208,6 @@ def full_crowd(server, count):
         else:
             client.close()
     return Crowd(clients).connected()
-
-
-def count_of(crowd, count):
-    """How many clients have so many messages by now."""
-    crowd.has(lambda client: True)
-    return sum(
-        sum(block.is_broadcast for block in client.stream.blocks) >= count
-        for client in crowd.clients
-    )
 
 
 def test_all_loops_say_goodbye(looped):
