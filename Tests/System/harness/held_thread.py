@@ -10,7 +10,8 @@ ALL_THREADS = 0x40000000  # __WALL: also for what is not the first thread of its
 
 def threads(pid):
     """Its threads, the first one first and the others in the order of their making."""
-    return sorted((int(name) for name in os.listdir(f"/proc/{pid}/task")), key=lambda id: (id != pid, id))
+    ids = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    return sorted(ids, key=lambda id: (id != pid, id))
 
 
 @contextlib.contextmanager
