@@ -30,7 +30,7 @@ public enum Registration: Equatable, Sendable {
 public final class Instance {
   /// The parts of an instance. Tests hand in their own.
   struct Parts {
-    var listener: Listener
+    var listener: NotificationSource
     var reads: PostgresSession
     var stores: [MessageStore]
     var writer: Writer
@@ -61,6 +61,18 @@ public final class Instance {
   ) throws(ConfigurationError) {
     let parts = try Parts(
       loop: loop, configuration: configuration, source: source, logger: logger, clock: clock)
+    self.init(loop: loop, configuration: configuration, logger: logger, parts: parts)
+  }
+
+  /// One of several instances of a process, on a loop and a thread each, with one LISTEN session: the
+  /// `hub`'s. The first has to be on the hub's own loop.
+  ///
+  /// - Throws: what is wrong with a connection string.
+  package convenience init(
+    loop: EventLoop, configuration: Configuration, hub: ListenerHub?, logger: Logger
+  ) throws(ConfigurationError) {
+    let parts = try Parts(
+      loop: loop, configuration: configuration, hub: hub, logger: logger, clock: .system)
     self.init(loop: loop, configuration: configuration, logger: logger, parts: parts)
   }
 
@@ -121,7 +133,15 @@ public final class Instance {
     parts.listener.notified = { [unowned self] in
       parts.dispatcher.notified(channel: $0, payload: $1)
     }
+    parts.listener.dropped = { [unowned self] in notificationsDropped($0) }
     if configuration.stores.contains(.native) { parts.listener.add(NativeSchema.channel) }
+  }
+
+  private func notificationsDropped(_ count: Int) {
+    parts.writer.statistics.droppedNotifications += UInt64(count)
+    logger.warning(
+      "a loop was held up for too long; looking at everything",
+      metadata: ["dropped_notifications": "\(count)"])
   }
 
   private func readsReady() {
@@ -237,19 +257,20 @@ public final class Instance {
 
 extension Instance.Parts {
   init(
-    loop: EventLoop, configuration: Configuration, source: MessageSource?, logger: Logger,
-    clock: Clock
+    loop: EventLoop, configuration: Configuration, source: MessageSource? = nil,
+    hub: ListenerHub? = nil, logger: Logger, clock: Clock
   ) throws(ConfigurationError) {
     let limits = PostgresSession.Limits(healthCheckMs: configuration.healthCheckMs)
-    let listenSettings = try ConnectionString(
-      configuration.listenDatabase ?? configuration.database)
     let reads = PostgresSession(
       name: "read", loop: loop, settings: try ConnectionString(configuration.database),
       limits: limits, logger: logger)
     self.reads = reads
-    listener = Listener(
-      session: PostgresSession(
-        name: "listen", loop: loop, settings: listenSettings, limits: limits, logger: logger))
+    listener =
+      if let hub {
+        hub.source(for: loop)
+      } else {
+        Listener(session: try .listening(configuration, on: loop, logger: logger))
+      }
     stores =
       configuration.stores.intersection(StoreKind.inPostgres).map { kind -> MessageStore in
         kind == .pgmq ? PGMQStore(reads: reads) : NativeStore(reads: reads)

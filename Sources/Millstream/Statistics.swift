@@ -14,6 +14,9 @@ public struct Statistics: Sendable {
   public internal(set) var invalidNotifications: UInt64 = 0
   /// Ephemeral broadcasts that were dropped because their stream could not take more.
   public internal(set) var droppedEphemerals: UInt64 = 0
+  /// Notifications that the process had and this loop, held up for too long, did not get. It has looked
+  /// at everything instead.
+  public internal(set) var droppedNotifications: UInt64 = 0
   /// Pages that were read for clients that were behind.
   public internal(set) var replayPages: UInt64 = 0
   /// Times that messages were held back because one below them might still come.

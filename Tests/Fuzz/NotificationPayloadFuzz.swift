@@ -11,6 +11,7 @@ public func fuzzNotificationPayload(_ data: UnsafePointer<UInt8>, _ size: Int) -
 
   guard let native = NativePayload(bytes) else { return 0 }
   precondition(isObject && !native.stream.isEmpty && native.id ?? 1 > 0)
+  precondition(NativePayload.streamName(in: bytes) == native.stream, "it goes somewhere else")
   checkTexts([native.stream, native.data, native.event, native.visibleTo, native.exclude])
   return 0
 }

@@ -81,6 +81,23 @@ struct NativePayloadTests {
     #expect(payload.event == nil && payload.visibleTo == nil && payload.exclude == nil)
   }
 
+  @Test(arguments: [
+    #"{"s":"chat"}"#, #"{"d":"{\"s\":\"b\"}","s":"ch\u0061t","i":1}"#, #"{"s":"b","s":"chat"}"#,
+  ])
+  func streamIsFoundWithoutTheRest(json: String) {
+    #expect(string(Self.payload(json)?.stream) == "chat")
+    #expect(string(Self.streamName(json)) == "chat")
+  }
+
+  @Test(arguments: ["", "{}", "[]", #"{"s":1}"#, #"{"s":"a","s":null}"#, #"{"s":"a""#])
+  func streamIsNotFoundWhereThereIsNone(json: String) {
+    #expect(Self.streamName(json) == nil)
+  }
+
+  static func streamName(_ json: String) -> [UInt8]? {
+    Array(json.utf8).withUnsafeBytes { NativePayload.streamName(in: $0) }
+  }
+
   @Test func anAudienceThatIsNoStringStaysOne() {
     let payload = Self.payload(#"{"s":"a","v":{"b":1},"x":[2]}"#)
     #expect(string(payload?.visibleTo) == #"{"b":1}"#)

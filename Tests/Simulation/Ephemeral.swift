@@ -8,7 +8,7 @@ final class Ephemeral {
   /// The step in which the streamer heard of it.
   var step: Int?
   /// Until when it may have waited for what was stored before it.
-  var lastMs: Int64 = 0
+  private(set) var lastMs: Int64 = 0
   /// Those who were live and took everything at that moment.
   var owed: Set<ConnectionID> = []
 
@@ -16,6 +16,19 @@ final class Ephemeral {
     self.number = number
     self.queue = queue
     self.visibleTo = visibleTo
+  }
+
+  /// The process has heard of it, and perhaps the loop not yet.
+  var isOnItsWay: Bool { lastMs == .max }
+
+  func heard(step: Int) {
+    self.step = step
+    lastMs = .max
+  }
+
+  func arrived(at nowMs: Int64) {
+    // The reminder comes with a tick, and what is crowded waits for its turn.
+    lastMs = nowMs + Dispatcher.longestEphemeralWaitMs + 100
   }
 
   func isFor(_ connection: ConnectionID) -> Bool {

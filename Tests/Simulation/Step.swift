@@ -316,11 +316,7 @@ extension World {
       let notification = postgres.notifications.removeFirst()
       trace("notifies \(notification.payload.prefix(60))")
       let ephemeral = ephemeral(notification)
-      if let ephemeral {
-        ephemeral.step = steps
-        // The reminder comes with a tick, and what is crowded waits for its turn.
-        ephemeral.lastMs = postgres.nowMs + Dispatcher.longestEphemeralWaitMs + 100
-      }
+      ephemeral?.heard(step: steps)
       let dropped = writer.statistics.droppedEphemerals
       notification.channel.utf8.withContiguousStorageIfAvailable { channel in
         Array(notification.payload.utf8).withUnsafeBytes {

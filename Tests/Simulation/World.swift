@@ -10,6 +10,8 @@ final class World {
   let postgres = SimulatedPostgres()
   let reads: SimulatedSession
   let listens: SimulatedSession
+  /// Nil: the loop is the only one.
+  let shared: SharedListening?
   let loop: EventLoop
   let writer: Writer
   let dispatcher: Dispatcher
@@ -62,9 +64,10 @@ final class World {
     reads = SimulatedSession(name: "read", loop: loop, postgres: postgres, logger: logger)
     listens = SimulatedSession(name: "listen", loop: loop, postgres: postgres, logger: logger)
     stores = [PGMQStore(reads: reads), NativeStore(reads: reads)]
+    shared = try SharedListening(seed: seed, listens: listens)
     dispatcher = Dispatcher(
-      writer: writer, listener: Listener(session: listens), stores: stores, limits: limits,
-      logger: logger)
+      writer: writer, listener: shared?.source ?? Listener(session: listens), stores: stores,
+      limits: limits, logger: logger)
     heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
     connectParts()
     makeQueues()
@@ -98,19 +101,11 @@ final class World {
     }
     reads.events.lost = { [unowned self] in dispatcher.sessionLost() }
     heartbeat.openingIsOverdue = { [unowned self] in dispatcher.openingIsOverdue($0) }
-    dispatcher.listener.lost = { [unowned self] in
-      postgres.notifications = []
-      dispatcher.sessionLost()
-    }
-    dispatcher.listener.listening = { [unowned self] in dispatcher.listening(on: $0) }
-    dispatcher.listener.notified = { [unowned self] in
-      dispatcher.notified(channel: $0, payload: $1)
-    }
+    connectListener()
     reads.answered = { [unowned self] query, answer in
       trace("\(type(of: query)) \(query.parameters) is answered: \(answer.summary)")
       noteFirstRead(query, answer)
     }
-    dispatcher.listener.add(NativeSchema.channel)
     writer.audience = { SimulatedQueue.carries($0, $1) }
     postgres.isListened = { [unowned self] in listens.isReady && listens.channels.contains($0) }
   }
@@ -158,6 +153,7 @@ final class World {
       break
     }
     if !random.once(in: 3) { turn() }
+    shared?.step()
     check()
   }
 
@@ -216,10 +212,12 @@ final class World {
       tick()
       for _ in 0..<4 {
         deliverNotifications(.max)
+        shared?.passOn()
         while reads.hasUnexecuted { reads.execute() }
         while listens.hasUnexecuted { listens.execute() }
         while reads.hasAnswers { reads.answer() }
         while listens.hasAnswers { listens.answer() }
+        shared?.passOn()
         serveSockets()
         for _ in 0..<8 where dispatcher.runSlice() {}
         if reads.openCount + listens.openCount + postgres.notifications.count == 0 { break }

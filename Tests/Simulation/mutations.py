@@ -142,6 +142,15 @@ MUTATIONS = [
     ("a kept page is not cleared with its stream", "Dispatch/Answers.swift",
      "    pageShelf.drop(of: stream)\n",
      ""),
+    ("hub: a loop's streams are not marked", "Loops/RemoteListener.swift",
+     "    link.streams.add(name)\n",
+     ""),
+    ("hub: what was dropped is not looked for", "Loops/ListenerHub.swift",
+     "(heard.isEmpty ? [] : [.listening(heard)])",
+     "[]"),
+    ("hub: a loop is not told that its channels are back", "Loops/RemoteListener.swift",
+     "    if !current.isEmpty { listening(current) }\n",
+     ""),
 ]
 
 

@@ -8,7 +8,7 @@ final class Dispatcher {
   let registry = Registry()
   let writer: Writer
   let fanOut: FanOut
-  let listener: Listener
+  let listener: NotificationSource
   let logger: Logger
   let limits: Limits
   /// Looks at each message on its way; nil: none does.
@@ -65,7 +65,10 @@ final class Dispatcher {
   /// Parts of a stream that are due for a look, in milliseconds of the safety interval.
   var safetyShare: Int64 = 0
 
-  init(writer: Writer, listener: Listener, stores: [MessageStore], limits: Limits, logger: Logger) {
+  init(
+    writer: Writer, listener: NotificationSource, stores: [MessageStore], limits: Limits,
+    logger: Logger
+  ) {
     self.writer = writer
     self.listener = listener
     self.limits = limits
@@ -136,7 +139,10 @@ final class Dispatcher {
   ) -> Stream {
     let known = storageName.withUnsafeBytes { registry.stream(kind, $0) }
     let stream = known ?? Stream(store: kind, storageName: storageName, name: name)
-    if known == nil { registry.add(stream) }
+    if known == nil {
+      registry.add(stream)
+      if kind == .native { listener.addNativeStream(storageName) }
+    }
     for channel in channels where !stream.channels.contains(channel) {
       stream.channels.append(channel)
       listener.add(channel)

@@ -82,7 +82,7 @@ extension Dispatcher {
 
   /// Whoever was told that it is connected hears what is sent after that, stored or not.
   private func isHeard(_ stream: Stream) -> Bool {
-    listener.isListening(to: stream.channels) || !listener.session.isExpected
+    listener.isListening(to: stream.channels) || !listener.isExpected
   }
 
   private func open(_ connection: ConnectionRef, _ backlog: Backlog, _ stream: Stream) {

@@ -67,6 +67,7 @@ extension Dispatcher {
   private func forget(_ stream: Stream) {
     for channel in stream.channels { listener.remove(channel) }
     registry.remove(stream)
+    if stream.store == .native { listener.removeNativeStream(stream.storageName) }
     stream.emptySinceMs = nil
   }
 

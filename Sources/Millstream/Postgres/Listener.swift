@@ -1,17 +1,14 @@
+import Logging
+
 /// The session that LISTENs: which channels, and that none is forgotten over a reconnect.
 ///
 /// Channels are counted, because several streams can share one. Changes are collected until the loop
 /// is about to sleep and go out together, in one transaction and one round trip. One such batch is
 /// under way at a time: where Postgres is slower than streams come and go, what is put off has a bound,
 /// and no answer is older than what was asked last.
-final class Listener {
-  /// A notification: channel and payload, borrowed.
-  var notified: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void = { _, _ in }
-  /// The server now listens on these channels; what was sent on them before is lost.
-  var listening: ([String]) -> Void = { _ in }
-
-  /// The session broke: nothing is heard until it is back.
-  var lost: () -> Void = {}
+final class Listener: NotificationSource {
+  /// The session can be used: `listening` follows.
+  var ready: () -> Void = {}
 
   let session: PostgresSession
   private var heard: Set<String> = []
@@ -22,32 +19,35 @@ final class Listener {
 
   init(session: PostgresSession) {
     self.session = session
+    super.init()
     session.events.ready = { [unowned self] in sessionReady() }
     session.events.lost = { [unowned self] in sessionLost() }
     session.events.notified = { [unowned self] in notified($0, $1) }
   }
 
-  func start() {
+  override var isExpected: Bool { session.isExpected }
+
+  override func start() {
     session.start()
   }
 
-  func stop() {
+  override func stop() {
     session.stop()
   }
 
-  func add(_ channel: String) {
+  override func add(_ channel: String) {
     wanted[channel, default: 0] += 1
     if wanted[channel] == 1 && session.isReady { added.insert(channel) }
   }
 
-  func remove(_ channel: String) {
+  override func remove(_ channel: String) {
     guard let count = wanted[channel] else { return }
     wanted[channel] = count > 1 ? count - 1 : nil
     if count == 1 && session.isReady { removed.insert(channel) }
   }
 
   /// Sends what has changed since the last call.
-  func flush() {
+  override func flush() {
     guard session.isReady, !isAsking, !(added.isEmpty && removed.isEmpty) else { return }
     let unlistened = removed.filter { wanted[$0] == nil && heard.contains($0) }
     let listened = added.filter { wanted[$0] != nil && !heard.contains($0) }
@@ -58,7 +58,7 @@ final class Listener {
   }
 
   /// Whether what is sent on all of `channels` from now on is heard.
-  func isListening(to channels: [String]) -> Bool {
+  override func isListening(to channels: [String]) -> Bool {
     channels.allSatisfy(heard.contains)
   }
 
@@ -71,6 +71,7 @@ final class Listener {
   private func sessionReady() {
     added = []
     removed = []
+    ready()
     submit(unlisten: [], listen: Array(wanted.keys))
   }
 
@@ -100,6 +101,20 @@ final class Listener {
     "\""
       + channel.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"")
       + "\""
+  }
+}
+
+extension PostgresSession {
+  /// The session for a listener on `loop`.
+  ///
+  /// - Throws: what is wrong with the connection string.
+  static func listening(
+    _ configuration: Configuration, on loop: EventLoop, logger: Logger
+  ) throws(ConfigurationError) -> PostgresSession {
+    PostgresSession(
+      name: "listen", loop: loop,
+      settings: try ConnectionString(configuration.listenDatabase ?? configuration.database),
+      limits: Limits(healthCheckMs: configuration.healthCheckMs), logger: logger)
   }
 }
 

@@ -56,6 +56,23 @@ struct NativePayload: Equatable {
     }
   }
 
+  /// The stream's name alone, for those who only decide where it goes; nil where `init` gives nil for the
+  /// want of one.
+  static func streamName(in payload: UnsafeRawBufferPointer) -> [UInt8]? {
+    guard var members = JSONMembers(of: payload) else { return nil }
+    var name: JSONString?
+    while true {
+      switch members.next() {
+      case .member(let key, let value):
+        if key.equals("s") { name = value.string }
+      case .end:
+        return name?.unescaped()
+      case .malformed:
+        return nil
+      }
+    }
+  }
+
   private mutating func take(_ key: JSONString, _ value: JSONValue) -> Bool {
     if key.equals("v") {
       visibleTo = value.label

@@ -30,7 +30,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
 
   @Option(
     help: ArgumentHelp(
-      "How many loops, each with a thread and Postgres sessions of its own; the cores if not given.",
+      "How many loops, each with a thread and a Postgres session of its own; the cores if not given.",
       valueName: "n"))
   var loops: Int?
 

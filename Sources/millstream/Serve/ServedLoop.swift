@@ -1,8 +1,8 @@
 import Logging
 import Millstream
 
-/// One loop with an instance and an endpoint on it. It shares nothing with other loops, and is used from
-/// the thread that runs it, except where something else is said.
+/// One loop with an instance and an endpoint on it. It shares nothing with other loops but the LISTEN
+/// session, and is used from the thread that runs it, except where something else is said.
 final class ServedLoop {
   let loop: EventLoop
   let instance: Instance
@@ -12,10 +12,15 @@ final class ServedLoop {
 
   private lazy var stopping = AsyncWatcher(loop: loop) { [unowned self] in stopHere() }
 
-  /// - Throws: what is wrong with the configuration, or that there is no loop.
-  init(configuration: Configuration, endpoint: EndpointConfiguration, logger: Logger) throws {
-    loop = try EventLoop()
-    instance = try Instance(loop: loop, configuration: configuration, logger: logger)
+  /// `hub`: what it hears with, if there are several.
+  ///
+  /// - Throws: what is wrong with the configuration.
+  init(
+    _ loop: EventLoop, configuration: Configuration, endpoint: EndpointConfiguration,
+    hub: ListenerHub?, logger: Logger
+  ) throws {
+    self.loop = loop
+    instance = try Instance(loop: loop, configuration: configuration, hub: hub, logger: logger)
     self.endpoint = Endpoint(
       loop: loop, instance: instance, configuration: endpoint, logger: logger)
     _ = stopping

@@ -25,8 +25,12 @@ final class Server {
     var share = configuration
     share.maxConnections = (configuration.maxConnections + loops - 1) / loops
     do {
-      let served = try (0..<loops).map { _ in
-        try ServedLoop(configuration: share, endpoint: endpoint, logger: logger)
+      let eventLoops = try (0..<loops).map { _ in try EventLoop() }
+      let hub =
+        loops > 1
+        ? try ListenerHub(loop: eventLoops[0], configuration: configuration, logger: logger) : nil
+      let served = try eventLoops.map { loop in
+        try ServedLoop(loop, configuration: share, endpoint: endpoint, hub: hub, logger: logger)
       }
       main = served[0]
       others = Array(served.dropFirst())
