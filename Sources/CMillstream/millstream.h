@@ -317,7 +317,9 @@ typedef struct millstream_options {
   const char *pgmq_prefix;   /* NULL: "/pgbus/streams" */
   const char *native_prefix; /* NULL: "/streams" */
   const char *host_prefix;   /* NULL: "/host" */
-  const char *const *secrets; /* signed names are checked against all; the first signs */
+  /* Signed names are checked against all; the first signs. Each is the secret itself, or `hex:` or `base64:`
+   * and its bytes, or `secret_key_base:` and that of a Rails application. */
+  const char *const *secrets;
   size_t secret_count;
   const char *const *public_patterns; /* such as "demo:*" */
   size_t public_pattern_count;
@@ -390,7 +392,7 @@ millstream_result millstream_run(millstream *instance);
  * close-on-exec, and is the instance's from MILLSTREAM_OK on, and only then.
  *
  * BAD_DESCRIPTOR, ALREADY_TAKEN, NOT_STARTED, STOPPED; FULL: too many requests are on their way in (with
- * max_connections reached, the client gets 503); INVALID_ARGUMENT: more than 8 KiB received. With a thread
+ * max_connections reached, the client gets 503); INVALID_ARGUMENT: more than 16 KiB received. With a thread
  * of its own, an instance that is FULL or stops meanwhile closes it. [any thread] */
 millstream_result millstream_accept(
     millstream *instance, int descriptor, const void *received, size_t received_length);

@@ -90,14 +90,24 @@ struct HostSettings {
     else {
       throw Fault(result: MILLSTREAM_INVALID_ARGUMENT, description: "a list of strings has a NULL")
     }
-    endpoint.secrets = secrets.map { Array($0.utf8) }
-    if endpoint.secrets.contains([]) {
-      throw Fault(result: MILLSTREAM_INVALID_TEXT, description: "a secret is empty")
-    }
+    for text in secrets { endpoint.secrets.append(try secret(text)) }
     endpoint.publicPatterns = patterns
     endpoint.allowedOrigins = origins
     try set(&endpoint.headTimeoutMs, options.head_timeout_ms)
     return endpoint
+  }
+
+  /// As a line of a secrets file.
+  private static func secret(_ text: String) throws(Fault) -> [UInt8] {
+    do {
+      let secrets = try SignedNames.secrets(fromLines: Array(text.utf8))
+      if secrets.count == 1 { return secrets[0] }
+    } catch {
+      throw Fault(result: MILLSTREAM_INVALID_TEXT, description: "\(error)")
+    }
+    throw Fault(
+      result: MILLSTREAM_INVALID_TEXT, description: "a secret is empty, a comment, or several lines"
+    )
   }
 
   /// Longer than anything is waited for, and short enough to be added to any time.

@@ -255,6 +255,30 @@ static void odd_messages(world *world) {
   client_free(client);
 }
 
+/* As the lines of a secrets file: Rails' key is bytes that no C string can hold. */
+static void secrets_in_all_forms(void) {
+  world world = {0};
+  millstream_store store;
+  millstream_options options = world_options(&world, &store);
+  static const char *const wrong[] = {"", "#comment", "hex:zz", "base64:?", "two\nlines"};
+  static const char *const right[] = {"secret_key_base:testsecret123", "hex:00ff", "base64:AP8="};
+  static const char expected[] =
+      "ImJvYXJkOjEi--7eadb36517dd962e290a5c55daad0a9a3ae0aa9a26ae0e72b7f78ae7eb0d5a3d";
+  millstream *instance = NULL;
+  char signed_name[256];
+  options.loop_kind = MILLSTREAM_LOOP_POLLED;
+  for (size_t index = 0; index < sizeof wrong / sizeof *wrong; index++) {
+    options.secrets = &wrong[index];
+    EXPECT(INVALID_TEXT, millstream_create(&options, &instance, NULL, 0));
+  }
+  options.secrets = right;
+  options.secret_count = sizeof right / sizeof *right;
+  EXPECT(OK, millstream_create(&options, &instance, NULL, 0));
+  EXPECT(OK, millstream_sign(instance, "board:1", signed_name, sizeof signed_name));
+  CHECK(strcmp(signed_name, expected) == 0);
+  EXPECT(OK, millstream_destroy(instance));
+}
+
 void case_values(void) {
   world world = {0};
   client client;
@@ -267,6 +291,7 @@ void case_values(void) {
   close(theirs);
   close(client.descriptor);
   free(received);
+  secrets_in_all_forms();
   odd_subscriptions(&world);
   odd_messages(&world);
   EXPECT(NOT_FOUND, millstream_send(world.instance, 0, &message));
