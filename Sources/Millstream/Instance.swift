@@ -40,7 +40,7 @@ public final class Instance {
 
   private enum State { case made, started, shuttingDown, ended }
 
-  let configuration: Configuration
+  package let configuration: Configuration
   let parts: Parts
   private let loop: EventLoop
   private let logger: Logger

@@ -6,4 +6,7 @@ public struct ConnectionStates: Sendable, Equatable {
   public internal(set) var catchingUp = 0
   /// In the log.
   public internal(set) var live = 0
+
+  /// All of them.
+  public var count: Int { opening + catchingUp + live }
 }
