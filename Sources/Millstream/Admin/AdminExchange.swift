@@ -20,7 +20,7 @@ package final class AdminExchange {
   let deadlineMs: Int64
 
   /// From the first byte to the last.
-  private static let longestMs: Int64 = 10_000
+  private static let longestMs: Int64 = 5_000
 
   init(descriptor: Int32, loop: EventLoop, endpoint: AdminEndpoint) {
     self.descriptor = descriptor
