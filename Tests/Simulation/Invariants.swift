@@ -6,6 +6,7 @@ extension World {
     for queue in postgres.queues { notices(queue) }
     checkClients()
     checkStreams()
+    checkStates()
     if reads.openCount > 4 * dispatcher.registry.streams.count + 12 {
       fails("\(reads.openCount) queries are open")
     }
@@ -42,6 +43,24 @@ extension World {
     if stream.live.members[Int(connection.memberIndex)] != client.connection {
       fails("client \(client.id) is not where its index says")
     }
+  }
+
+  /// They are counted as they change; here all are looked at.
+  private func checkStates() {
+    var states = ConnectionStates()
+    for slot in 0..<writer.table.slotCount {
+      guard let connection = writer.table.connection(slot),
+        let stream = connection.pointee.stream?.takeUnretainedValue()
+      else { continue }
+      if stream.isInLog(connection) {
+        states.live += 1
+      } else if connection.pointee.wasOpened {
+        states.catchingUp += 1
+      } else {
+        states.opening += 1
+      }
+    }
+    if states != dispatcher.states { fails("\(dispatcher.states) are counted, \(states) there") }
   }
 
   private func note(_ backlog: Backlog) {
