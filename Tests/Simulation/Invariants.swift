@@ -48,17 +48,11 @@ extension World {
   /// They are counted as they change; here all are looked at.
   private func checkStates() {
     var states = ConnectionStates()
-    for slot in 0..<writer.table.slotCount {
-      guard let connection = writer.table.connection(slot),
-        let stream = connection.pointee.stream?.takeUnretainedValue()
-      else { continue }
-      if stream.isInLog(connection) {
-        states.live += 1
-      } else if connection.pointee.wasOpened {
-        states.catchingUp += 1
-      } else {
-        states.opening += 1
-      }
+    for stream in dispatcher.registry.streams {
+      states.live += stream.live.count
+      let opened = stream.waiting.members.count { $0.pointee.wasOpened }
+      states.catchingUp += opened
+      states.opening += stream.waiting.count - opened
     }
     if states != dispatcher.states { fails("\(dispatcher.states) are counted, \(states) there") }
   }
