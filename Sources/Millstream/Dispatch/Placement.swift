@@ -15,7 +15,7 @@ extension Dispatcher {
   func leave(_ connection: ConnectionRef) {
     left(connection)
     guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
-    endLog?.ended(connection, of: stream, in: self)
+    tellEnd(of: connection, in: stream)
     countLeaving(connection, of: stream)
     stream.leave(connection)
     if stream.subscriberCount == 0 && stream.emptySinceMs == nil {
@@ -29,6 +29,15 @@ extension Dispatcher {
   func openingIsOverdue(_ connection: ConnectionRef) {
     writer.ensureBacklog(of: connection).mayNotWait = true
     queueTurn(connection)
+  }
+
+  private func tellEnd(of connection: ConnectionRef, in stream: Stream) {
+    if let endLog { return endLog.ended(connection, of: stream, in: self) }
+    logger.debug(
+      "connection ended",
+      metadata: [
+        "connection": "\(connection.pointee.id)", "reason": "\(connection.pointee.closeReason)",
+      ])
   }
 
   private func countLeaving(_ connection: ConnectionRef, of stream: Stream) {
