@@ -7,6 +7,7 @@ final class Admin {
   private let facts: ProcessFacts
   private let maxConnections: Int
   private var endpoint: AdminEndpoint?
+  private var isShuttingDown = false
 
   init(mainLoop: EventLoop, loops: [(EventLoop, Instance)], socket: ListeningSocket) {
     survey = Survey(mainLoop: mainLoop, loops: loops)
@@ -19,6 +20,11 @@ final class Admin {
   /// Where it listens.
   var address: String { endpoint?.address ?? "" }
 
+  /// From here on no client shall be sent here, and a loop that does not turn may have come to its end.
+  func shutdownBegan() {
+    isShuttingDown = true
+  }
+
   /// Nobody is answered any more.
   func stop() {
     endpoint = nil
@@ -27,7 +33,9 @@ final class Admin {
   private func answer(_ request: AdminExchange) {
     switch request.path {
     case "/metrics": survey.ask { [unowned self] in request.answer(metrics: text(of: $0)) }
+    case "/readyz" where isShuttingDown: request.answer(problems: ["shutting down"])
     case "/readyz": survey.ask { request.answer(problems: Readiness.causes(of: $0)) }
+    case "/healthz" where isShuttingDown: request.answer(problems: [])
     case "/healthz":
       request.answer(problems: Readiness.hanging(silentMs: survey.reporters.map(\.silentMs)))
     default: request.respond(404, "there are /metrics, /healthz and /readyz\n")

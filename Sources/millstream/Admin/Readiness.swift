@@ -10,7 +10,7 @@ enum Readiness {
   private static func causes(of report: LoopReport) -> [String] {
     let loop = "loop \(report.number)"
     guard report.isUp, let snapshot = report.snapshot else { return ["\(loop) does not answer"] }
-    guard snapshot.isRunning else { return ["\(loop) is shutting down, or has not started"] }
+    guard snapshot.isRunning else { return ["\(loop) has not started"] }
     let sessions = snapshot.sessions.filter { !$0.isReady }.map { session in
       "\(loop): the \(session.name) session with Postgres is not ready"
         + (session.lastFailure.map { ": \($0)" } ?? "")

@@ -101,6 +101,7 @@ final class Server {
     if isStopping { Glibc.exit(1) }
     isStopping = true
     logger.info("shutting down")
+    admin?.shutdownBegan()
     main.stop()
     for thread in threads { thread.stop() }
   }
