@@ -32,9 +32,12 @@ final class CommitProbe {
   func passEnded(_ stream: Stream, in dispatcher: Dispatcher) {
     guard let chosen, chosen.stream === stream else { return }
     self.chosen = nil
-    guard !stream.live.isEmpty, let store = dispatcher.stores[.native] as? NativeStore else { return }
+    guard !stream.live.isEmpty, let store = dispatcher.stores[.native] as? NativeStore else {
+      return
+    }
     let clock = dispatcher.writer.clock
-    let query = AgeQuery(of: stream, id: chosen.id, clock: clock) { [writer = dispatcher.writer] us in
+    let query = AgeQuery(of: stream, id: chosen.id, clock: clock) {
+      [writer = dispatcher.writer] us in
       writer.statistics.commitToSocket.observe(us: us)
     }
     store.submit(query)

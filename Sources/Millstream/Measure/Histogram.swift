@@ -3,8 +3,8 @@
 public struct Histogram: Sendable, Equatable {
   /// The upper ends of the ranges, in microseconds; what is above the last has a range of its own.
   public static let boundsUs: [Int64] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 5_000_000, 10_000_000,
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 5_000_000, 10_000_000,
   ]
 
   /// How many fell into each range: more than the bound before, at most its own.

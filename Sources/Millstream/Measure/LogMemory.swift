@@ -11,7 +11,8 @@ struct LogMemory {
   private static let steps = 200
 
   mutating func step(over streams: [Stream]) {
-    let end = min(next + max(LogMemory.smallestStep, streams.count / LogMemory.steps), streams.count)
+    let end = min(
+      next + max(LogMemory.smallestStep, streams.count / LogMemory.steps), streams.count)
     while next < end {
       sum += streams[next].log.byteCount
       next += 1

@@ -6,9 +6,11 @@ extension MetricsText {
     family("millstream_build_info", .gauge, "Always 1; the labels say what this is.")
     sample(1, ("version", Version.text))
     family(
-      "millstream_start_time_seconds", .gauge, "When the process was started, in seconds since 1970.")
+      "millstream_start_time_seconds", .gauge,
+      "When the process was started, in seconds since 1970.")
     sample(facts.startSeconds)
-    family("millstream_processor_seconds_total", .counter, "Processor time that the process has used.")
+    family(
+      "millstream_processor_seconds_total", .counter, "Processor time that the process has used.")
     sample(facts.processorSeconds)
     if let bytes = facts.residentBytes {
       family("millstream_resident_memory_bytes", .gauge, "Memory that the process has (RSS).")
@@ -68,7 +70,8 @@ extension MetricsText {
     each(
       loops, "millstream_connections_opened_total", .counter, "Connections that were taken in.",
       \.statistics.opened)
-    family("millstream_connections_closed_total", .counter, "Connections that have ended, by reason.")
+    family(
+      "millstream_connections_closed_total", .counter, "Connections that have ended, by reason.")
     for loop in loops {
       for reason in CloseReason.allCases {
         sample(
@@ -86,7 +89,8 @@ extension MetricsText {
     each(
       loops, "millstream_sent_bytes_total", .counter, "Bytes of frames that the kernel took.",
       \.statistics.bytesSent)
-    family("millstream_messages_total", .counter, "Messages that came for streams with connections.")
+    family(
+      "millstream_messages_total", .counter, "Messages that came for streams with connections.")
     for loop in loops {
       let statistics = loop.statistics
       for (kind, count) in [
@@ -143,7 +147,8 @@ extension MetricsText {
   // MARK: Postgres
 
   private mutating func writeSessions(_ loops: [Loop]) {
-    eachSession(loops, "millstream_postgres_session_ready", .gauge, "1 if the session can be used.") {
+    eachSession(loops, "millstream_postgres_session_ready", .gauge, "1 if the session can be used.")
+    {
       $0.isReady ? 1 : 0
     }
     eachSession(
@@ -183,7 +188,8 @@ extension MetricsText {
     let statistics = loops.map(\.statistics)
     family(
       "millstream_broadcast_to_socket_seconds", .histogram,
-      "From a message's coming from Postgres until all connections with room have it, for each pass.")
+      "From a message's coming from Postgres until all connections with room have it, for each pass."
+    )
     sample(statistics.map(\.broadcastToSocket).reduce(Histogram(), +))
     family(
       "millstream_commit_to_socket_seconds", .histogram,
