@@ -3,8 +3,8 @@
 #
 #   Tests/setup.sh packages   the Debian packages alone (what `make demo` needs)
 #   Tests/setup.sh all        those, a Python environment in .build-tools/venv with the
-#                             requirements of the system tests, and PGMQ's SQL in
-#                             .build-tools/pgmq.sql (the default)
+#                             requirements of the system tests, PGMQ's SQL in
+#                             .build-tools/pgmq.sql and .build-tools/promtool (the default)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -69,6 +69,21 @@ fetch_pgmq() {
   rm -rf "$download"
 }
 
+# Out of Debian's package, which is not installed: it would start a service.
+fetch_promtool() {
+  [ -x "$tools/promtool" ] && return 0
+  echo "setup: $tools/promtool" >&2
+  local download="$tools/prometheus-download"
+  rm -rf "$download"
+  mkdir -p "$download"
+  (cd "$download" && { apt-get download -qq prometheus 2>/dev/null ||
+    { as_root apt-get update -qq && apt-get download -qq prometheus; }; }) >&2
+  dpkg-deb --fsys-tarfile "$download"/prometheus_*.deb |
+    tar -x -C "$download" --strip-components 3 ./usr/bin/promtool
+  mv "$download/promtool" "$tools/promtool"
+  rm -rf "$download"
+}
+
 case "${1:-all}" in
   packages)
     install_packages "${packages[@]}"
@@ -78,6 +93,7 @@ case "${1:-all}" in
     mkdir -p "$tools"
     install_environment
     fetch_pgmq
+    fetch_promtool
     ;;
   *)
     echo "usage: Tests/setup.sh [packages|all]" >&2

@@ -35,6 +35,9 @@ public struct Configuration: Sendable {
   /// How many bytes of frames each stream keeps in memory.
   public var logBytes = 256 * 1024
 
+  /// Whether the end of each connection is logged, at most 50 of them a second.
+  public var logsConnectionEnds = false
+
   /// The defaults, with no database.
   public init() {}
 }

@@ -40,7 +40,7 @@ public final class Instance {
 
   private enum State { case made, started, shuttingDown, ended }
 
-  let configuration: Configuration
+  package let configuration: Configuration
   let parts: Parts
   private let loop: EventLoop
   private let logger: Logger
@@ -50,6 +50,9 @@ public final class Instance {
   private var completions: [() -> Void] = []
   private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in tick() }
   private static let tickMs: Int64 = 50
+  private var lag = LoopLag(intervalMs: Instance.tickMs)
+  /// Nil: nobody wants to know.
+  private(set) var queueUsage: QueueUsage?
 
   /// An instance with the parts that `configuration` describes. `source`: where the messages of host
   /// streams are; nil: there are none.
@@ -168,8 +171,25 @@ public final class Instance {
   }
 
   private func tick() {
+    measure()
     if let farewell { return farewell.check() }
     parts.dispatcher.tick(intervalMs: Instance.tickMs)
+  }
+
+  private func measure() {
+    let nowUs = parts.writer.clock.monotonicUs
+    if let lateUs = lag.fired(nowUs: nowUs) {
+      parts.writer.statistics.loopLag.observe(us: lateUs)
+    }
+    parts.dispatcher.endLog?.secondMayBeOver(nowUs / 1000)
+    queueUsage?.tick(nowUs / 1000, parts.reads)
+  }
+
+  /// Measures from now on what costs a query: how long messages take from their commit (one a second), and
+  /// if `ofServer`, what is the same for all instances on the server (once a minute).
+  package func startMeasuring(ofServer: Bool) {
+    parts.dispatcher.commitProbe = CommitProbe()
+    if ofServer { queueUsage = QueueUsage() }
   }
 
   /// Takes over a client's connected, nonblocking socket that asks for `subscription`.
@@ -249,6 +269,7 @@ public final class Instance {
     state = .ended
     timer.stop()
     phases?.stop()
+    parts.dispatcher.endLog?.tellLeftOut()
     let waiting = completions
     completions = []
     for completion in waiting { completion() }
@@ -285,6 +306,7 @@ extension Instance.Parts {
         logBytes: configuration.logBytes, safetyPollMs: configuration.safetyPollMs,
         holeWaitMs: configuration.holeWaitMs),
       logger: logger)
+    if configuration.logsConnectionEnds { dispatcher.endLog = EndLog(logger: logger) }
     heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
   }
 }

@@ -29,9 +29,28 @@ public struct Statistics: Sendable {
   public internal(set) var lateMessages: UInt64 = 0
   /// Gaps that were told: retention had removed what a client or a stream was due.
   public internal(set) var gaps: UInt64 = 0
+  /// Those of `messages` that are stored nowhere: broadcasts to whoever is connected.
+  public internal(set) var ephemeralMessages: UInt64 = 0
+  /// Notifications that said that a stream may have something new.
+  public internal(set) var wakeUps: UInt64 = 0
+  /// Looks at streams that nothing asked for.
+  public internal(set) var safetyLooks: UInt64 = 0
+  /// Those of them that found something of which no notification had said anything.
+  public internal(set) var safetyFinds: UInt64 = 0
+  /// From the first message of a pass over a stream's connections, as it comes from Postgres, to the end
+  /// of that pass: then all whose sockets have room have it. One observation for each pass.
+  public internal(set) var broadcastToSocket = Histogram()
+  /// From the commit of a message of the native store, as it begins, to the end of the pass that sent it.
+  /// Not measured unless the host asks for it; then for one message a second at most.
+  public internal(set) var commitToSocket = Histogram()
+  /// How late the loop's timer is.
+  public internal(set) var loopLag = Histogram()
   /// Streams that began anew under their subscribers.
   public internal(set) var resets: UInt64 = 0
 
   /// How many connections ended for one reason.
   public func closed(_ reason: CloseReason) -> UInt64 { closed[Int(reason.rawValue)] }
+
+  /// Those of `messages` that were stored, and came in their order.
+  public var storedMessages: UInt64 { messages &- ephemeralMessages &- lateMessages }
 }

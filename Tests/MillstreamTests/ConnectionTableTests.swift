@@ -6,7 +6,7 @@ import Testing
   private let table = ConnectionTable()
 
   @Test func slotIsSmallAndBeginsWithItsWatcher() {
-    #expect(MemoryLayout<Connection>.stride <= 128)
+    #expect(MemoryLayout<Connection>.stride <= 112)
     #expect(MemoryLayout<Connection>.offset(of: \.watcher) == 0)
   }
 

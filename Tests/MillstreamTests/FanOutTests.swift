@@ -93,6 +93,30 @@ extension ScriptedSocketTests {
       #expect(members.allSatisfy { hasAll($0, "s") })
     }
 
+    /// The time is taken once for each pass, from the first frame that it is for.
+    @Test func eachPassIsMeasuredOnce() {
+      _ = joinAll(600, "s")
+      append(1...1, "s")
+      bench.time.nowMs += 3
+      append(2...2, "s")
+      fanOut.runSlice()
+      bench.time.nowMs += 20
+      append(3...3, "s")
+      bench.time.nowMs += 7
+      append(4...4, "s")
+      finish()
+      var expected = Histogram()
+      expected.observe(us: 30_000)
+      expected.observe(us: 7_000)
+      #expect(bench.writer.statistics.broadcastToSocket == expected)
+    }
+
+    @Test func passThatReachesNobodyIsNotMeasured() {
+      append(1...1, "s")
+      finish()
+      #expect(bench.writer.statistics.broadcastToSocket.count == 0)
+    }
+
     /// A client is dropped at its deadline, and before it is reaped there is more to send: its full
     /// socket must not put it among the blocked, whose slots must not go.
     @Test func whoWasClosedIsLeftAlone() {

@@ -6,6 +6,7 @@ extension World {
     for queue in postgres.queues { notices(queue) }
     checkClients()
     checkStreams()
+    checkStates()
     if reads.openCount > 4 * dispatcher.registry.streams.count + 12 {
       fails("\(reads.openCount) queries are open")
     }
@@ -42,6 +43,18 @@ extension World {
     if stream.live.members[Int(connection.memberIndex)] != client.connection {
       fails("client \(client.id) is not where its index says")
     }
+  }
+
+  /// They are counted as they change; here all are looked at.
+  private func checkStates() {
+    var states = ConnectionStates()
+    for stream in dispatcher.registry.streams {
+      states.live += stream.live.count
+      let opened = stream.waiting.members.count { $0.pointee.wasOpened }
+      states.catchingUp += opened
+      states.opening += stream.waiting.count - opened
+    }
+    if states != dispatcher.states { fails("\(dispatcher.states) are counted, \(states) there") }
   }
 
   private func note(_ backlog: Backlog) {

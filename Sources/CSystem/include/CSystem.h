@@ -12,6 +12,10 @@ int ms_accept(int listener_fd);
  * socket: the memory that they take until they are read). 0 where that cannot be had. */
 long ms_held_bytes(int fd);
 
+/* TCP_INFO: how much of what was sent to this socket its other side has acknowledged, over its whole life;
+ * -1 where that cannot be had, as of a Unix socket. */
+long ms_acknowledged_bytes(int fd);
+
 /* write(2) to a pipe, whose reader may have gone, without SIGPIPE. */
 ssize_t ms_write_pipe(int fd, const void *bytes, size_t count);
 

@@ -35,6 +35,21 @@ struct Connection {
   /// Its opening was sent.
   var wasOpened: Bool
   var closeReason: CloseReason
+  /// When it came, in seconds of the monotonic clock: its lower 24 bits, in what would be padding.
+  /// Differences survive half a year.
+  var cameLowSeconds: UInt8 = 0
+  var cameHighSeconds: UInt16 = 0
+
+  var cameSeconds: UInt32 {
+    get { UInt32(cameHighSeconds) << 8 | UInt32(cameLowSeconds) }
+    set {
+      cameLowSeconds = UInt8(truncatingIfNeeded: newValue)
+      cameHighSeconds = UInt16(truncatingIfNeeded: newValue >> 8)
+    }
+  }
+
+  /// For how long it has been there.
+  func ageSeconds(nowSeconds: UInt32) -> UInt32 { (nowSeconds &- cameSeconds) & 0xFF_FFFF }
 
   /// It is live, and its socket not full.
   var canTake: Bool { phase == .live && !isBlocked }

@@ -65,6 +65,7 @@ final class Writer {
   func adopt(_ descriptor: Int32, id: ConnectionID? = nil) -> ConnectionRef {
     let connection = table.allocate(id: id)
     connection.pointee.lastDeliverySeconds = UInt32(clock.monotonicMs / 1000)
+    connection.pointee.cameSeconds = connection.pointee.lastDeliverySeconds
     let watcher = self.watcher(of: connection)
     ms_io_init(watcher, connectionReady, descriptor, IOEvents.readable.rawValue)
     watcher.pointee.data = Unmanaged.passUnretained(self).toOpaque()

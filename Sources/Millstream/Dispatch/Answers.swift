@@ -30,8 +30,19 @@ extension Dispatcher: StoreReceiver {
     noteForeignCursors(of: stream)
     stream.lockedRelation = finding.lockedRelation
     noteThrottle(finding.throttleMs, of: stream)
+    countSafetyLook(of: stream)
     perform(stream.reader.found(hasNews: finding.highestID > stream.log.tip), on: stream)
     placeWaiting(of: stream)
+  }
+
+  /// A wake-up that was sent and did not come, or none was sent.
+  private func countSafetyLook(of stream: Stream) {
+    if stream.isSafetyLook && stream.highestSeen != Finding.unknownID
+      && stream.highestSeen > stream.log.tip
+    {
+      writer.statistics.safetyFinds += 1
+    }
+    stream.isSafetyLook = false
   }
 
   /// However far the ids have come until it is their turn, these cursors are of another stream. A look

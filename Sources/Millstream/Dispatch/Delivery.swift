@@ -2,6 +2,8 @@
 extension Dispatcher {
   /// A wake-up, or the data itself, came for a stream.
   func wake(_ stream: Stream) {
+    writer.statistics.wakeUps += 1
+    stream.isSafetyLook = false
     comeBy(stream)
     awaitThrottle(of: stream)
   }
@@ -38,6 +40,7 @@ extension Dispatcher {
       writer.statistics.droppedEphemerals += 1
     } else {
       message.lend { append($0, to: stream) }
+      writer.statistics.ephemeralMessages += 1
     }
   }
 
@@ -56,6 +59,7 @@ extension Dispatcher {
       stream.log.append(message, isLate: isLate)
     }
     writer.statistics.messages += 1
+    commitProbe?.appended(message.id, to: stream)
     fanOut.enqueue(stream)
   }
 
@@ -80,6 +84,7 @@ extension Dispatcher {
 
   /// Everyone has what the log holds: its front can go, and what waits in the store can come.
   func passEnded(_ stream: Stream) {
+    commitProbe?.passEnded(stream, in: self)
     trim(stream)
     guard stream.isReadPostponed else { return }
     stream.isReadPostponed = false
@@ -131,6 +136,8 @@ extension Dispatcher {
     backlog.joinedAt = 0
     backlog.ephemeralsFrom = connection.pointee.position
     stream.fallBehind(connection)
+    states.live -= 1
+    states.catchingUp += 1
     for frame in late { writer.sendOwn(frame, to: connection) }
     if let reset = stream.log.reset, connection.pointee.position < reset.end {
       writer.sendOwn(reset.frame, to: connection)

@@ -64,6 +64,13 @@ final class Dispatcher {
   var nextMaintenanceMs: Int64 = 0
   /// Parts of a stream that are due for a look, in milliseconds of the safety interval.
   var safetyShare: Int64 = 0
+  /// Where the connections are.
+  var states = ConnectionStates()
+  var logMemory = LogMemory()
+  /// Measures from the commit on; nil: nobody wants to know.
+  var commitProbe: CommitProbe?
+  /// Says how connections have ended; nil: nobody wants to know.
+  var endLog: EndLog?
 
   init(
     writer: Writer, listener: NotificationSource, stores: [MessageStore], limits: Limits,

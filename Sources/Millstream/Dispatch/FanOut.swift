@@ -6,6 +6,10 @@ struct FanOutPass {
   var next = 0
   /// Frames came after members had their turn: another pass has to follow.
   var mustRepeat = false
+  /// When the first frame came that this pass is for, and the first of those that the next one is for, in
+  /// microseconds of the monotonic clock.
+  var beganUs: Int64 = 0
+  var repeatBeganUs: Int64 = 0
 }
 
 /// Sends what the logs hold to those who are live, in slices, one stream after the other, so that a
@@ -39,10 +43,13 @@ final class FanOut {
   /// The log of `stream` has grown.
   func enqueue(_ stream: Stream) {
     if stream.pass.isQueued {
+      if stream.pass.next > 0 && !stream.pass.mustRepeat {
+        stream.pass.repeatBeganUs = writer.clock.monotonicUs
+      }
       stream.pass.mustRepeat = stream.pass.next > 0
       return
     }
-    stream.pass = FanOutPass(isQueued: true)
+    stream.pass = FanOutPass(isQueued: true, beganUs: writer.clock.monotonicUs)
     fresh.append(stream)
   }
 
@@ -66,6 +73,7 @@ final class FanOut {
       if stream.pass.next < stream.live.count || stream.pass.mustRepeat {
         continuePass(of: stream)
       } else {
+        measure(stream)
         stream.pass = FanOutPass()
         passEnded(stream)
       }
@@ -74,9 +82,18 @@ final class FanOut {
 
   private func continuePass(of stream: Stream) {
     if stream.pass.next >= stream.live.count {
-      stream.pass = FanOutPass(isQueued: true)
+      measure(stream)
+      let repeatBeganUs = stream.pass.repeatBeganUs
+      stream.pass = FanOutPass(isQueued: true, beganUs: repeatBeganUs)
     }
     begun.append(stream)
+  }
+
+  /// All whose sockets have room have what the pass was for. One observation for all of them.
+  private func measure(_ stream: Stream) {
+    guard !stream.live.isEmpty, stream.pass.beganUs > 0 else { return }
+    let us = writer.clock.monotonicUs - stream.pass.beganUs
+    writer.statistics.broadcastToSocket.observe(us: us)
   }
 
   /// Serves members from where the pass stands; returns how many sends that took.

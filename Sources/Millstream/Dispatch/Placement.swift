@@ -3,6 +3,7 @@ extension Dispatcher {
   /// Takes in a connection that has to be opened.
   func subscribe(_ connection: ConnectionRef, to stream: Stream) {
     stream.join(connection)
+    states.opening += 1
     stream.emptySinceMs = nil
     // A look that is under way will do: what comes after it is heard, or found by a later one.
     if !stream.reader.isKnown && !stream.reader.isBusy {
@@ -12,13 +13,10 @@ extension Dispatcher {
   }
 
   func leave(_ connection: ConnectionRef) {
-    logger.debug(
-      "connection ended",
-      metadata: [
-        "connection": "\(connection.pointee.id)", "reason": "\(connection.pointee.closeReason)",
-      ])
     left(connection)
     guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
+    tellEnd(of: connection, in: stream)
+    countLeaving(connection, of: stream)
     stream.leave(connection)
     if stream.subscriberCount == 0 && stream.emptySinceMs == nil {
       let nowMs = writer.clock.monotonicMs
@@ -31,6 +29,25 @@ extension Dispatcher {
   func openingIsOverdue(_ connection: ConnectionRef) {
     writer.ensureBacklog(of: connection).mayNotWait = true
     queueTurn(connection)
+  }
+
+  private func tellEnd(of connection: ConnectionRef, in stream: Stream) {
+    if let endLog { return endLog.ended(connection, of: stream, in: self) }
+    logger.debug(
+      "connection ended",
+      metadata: [
+        "connection": "\(connection.pointee.id)", "reason": "\(connection.pointee.closeReason)",
+      ])
+  }
+
+  private func countLeaving(_ connection: ConnectionRef, of stream: Stream) {
+    if stream.isInLog(connection) {
+      states.live -= 1
+    } else if connection.pointee.wasOpened {
+      states.catchingUp -= 1
+    } else {
+      states.opening -= 1
+    }
   }
 
   func queueTurn(_ connection: ConnectionRef) {
@@ -66,6 +83,8 @@ extension Dispatcher {
       let position = max(min(next, backlog.ephemeralsFrom), stream.log.start)
       backlog.joinedAt = position < stream.log.end ? stream.log.end : 0
       stream.goLive(connection, at: position)
+      states.catchingUp -= 1
+      states.live += 1
       writer.pump(connection)
     } else if giveKeptPage(connection, backlog, of: stream) {
       writer.pump(connection)
@@ -99,11 +118,16 @@ extension Dispatcher {
       since = id
     }
     connection.pointee.phase = .catchingUp
+    states.opening -= 1
+    states.catchingUp += 1
     backlog.ephemeralsFrom = stream.log.end
     let frames = ControlFrames.opening(
       retryMs: opening.retryMs, since: since, name: opening.name, connection: connection.pointee.id)
     writer.sendOwn(opening.head + frames, to: connection)
     connection.pointee.wasOpened = true
+    logger.debug(
+      "connection opened",
+      metadata: ["connection": "\(connection.pointee.id)", "stream": "\(opening.name)"])
     opened(connection)
   }
 

@@ -7,6 +7,8 @@ extension Dispatcher {
     forgetEmpty(nowMs)
     pageShelf.tidy(nowMs: nowMs)
     lookForSafety(intervalMs)
+    logMemory.step(over: registry.streams)
+    commitProbe?.tick(nowMs)
     maintain(nowMs)
   }
 
@@ -79,7 +81,10 @@ extension Dispatcher {
     let count = safetyShare / limits.safetyPollMs
     safetyShare %= limits.safetyPollMs
     for stream in registry.nextStreams(Int(count)) where stream.subscriberCount > 0 {
-      if !stream.reader.isLooking { perform(stream.reader.lookWanted(), on: stream) }
+      if stream.reader.isLooking { continue }
+      writer.statistics.safetyLooks += 1
+      stream.isSafetyLook = true
+      perform(stream.reader.lookWanted(), on: stream)
     }
   }
 }

@@ -48,6 +48,13 @@ class PostgresSession {
   var openHead = 0
   private var resolver: HostResolver?
   private var hasLogged = false
+  /// How many times it has become ready, and how many attempts or sessions have failed.
+  private(set) var timesReady: UInt64 = 0
+  private(set) var timesFailed: UInt64 = 0
+  /// How many queries were sent.
+  private(set) var queryCount: UInt64 = 0
+  /// Why it is not ready; nil: it is, or has not failed yet.
+  private(set) var lastFailure: String?
   lazy var watcher = IOWatcher(loop: loop) { [unowned self] in socketReady($0) }
   private lazy var retryTimer = TimerWatcher(loop: loop) { [unowned self] in
     perform(machine.backoffEnded())
@@ -109,6 +116,7 @@ class PostgresSession {
       connection, query.sql, Int32(values.count), nil, values, nil, nil, 0)
     if isSent == 1 && end(connection, isFirst: isFirst, moreFollow: moreFollow) {
       open.append(query)
+      queryCount += 1
       if isFirst && machine.isReady { setDeadline(isSignOfLifeDue: moreFollow) }
     } else {
       query.failed(.sessionLost)
@@ -146,6 +154,7 @@ class PostgresSession {
     case .check: check()
     case .announceReady: announceReady()
     case .retry(let delay):
+      timesFailed += 1
       drop()
       retryTimer.fire(afterMs: delay)
     case .close:
@@ -229,6 +238,8 @@ class PostgresSession {
   private func announceReady() {
     logger.info("postgres session is ready", metadata: ["session": "\(name)"])
     hasLogged = false
+    timesReady += 1
+    lastFailure = nil
     setDeadline()
     events.ready()
     flush()
@@ -248,9 +259,10 @@ class PostgresSession {
 
   /// The first failure of a row is a warning; the rest would only fill the log.
   private func log(_ reason: String) {
+    let reason = reason.split(separator: "\n").joined(separator: "; ")
+    lastFailure = reason
     let metadata: Logger.Metadata = [
-      "session": "\(name)", "attempt": "\(machine.failures + 1)",
-      "reason": "\(reason.split(separator: "\n").joined(separator: "; "))",
+      "session": "\(name)", "attempt": "\(machine.failures + 1)", "reason": "\(reason)",
     ]
     logger.log(
       level: hasLogged ? .debug : .warning, "postgres is away; trying again until it comes",

@@ -69,7 +69,7 @@ package final class TimerWatcher {
   var isActive: Bool { ms_timer_is_active(watcher) != 0 }
 
   /// Fires once, `delay` from now; an earlier setting is forgotten.
-  func fire(afterMs delay: Int64) {
+  package func fire(afterMs delay: Int64) {
     start(afterMs: delay, everyMs: 0)
   }
 
@@ -78,7 +78,7 @@ package final class TimerWatcher {
     start(afterMs: interval, everyMs: interval)
   }
 
-  func stop() {
+  package func stop() {
     ev_timer_stop(loop.raw, watcher)
   }
 

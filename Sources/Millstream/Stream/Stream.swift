@@ -76,6 +76,8 @@ final class Stream {
   var wasInterrupted = false
   /// The server's history is another than before: it may have given ids out again.
   var isInDoubt = false
+  /// The look that is under way was asked for by nothing, and no notification has come since.
+  var isSafetyLook = false
   /// How many times the store has said where it is.
   var looksAnswered = 0
   /// The store refuses to say anything of it: nobody waits for that with their opening.
@@ -148,10 +150,15 @@ final class Stream {
     waiting.add(connection)
   }
 
+  /// Whether a connection of this stream is, or was when it ended, in the log.
+  func isInLog(_ connection: ConnectionRef) -> Bool {
+    let index = Int(connection.pointee.memberIndex)
+    return index < live.count && live.members[index] == connection
+  }
+
   /// Lets a connection go, whatever list it is in.
   func leave(_ connection: ConnectionRef) {
-    let index = Int(connection.pointee.memberIndex)
-    if index < live.count && live.members[index] == connection {
+    if isInLog(connection) {
       live.remove(connection, visited: &pass.next)
     } else {
       var visited = 0

@@ -99,6 +99,12 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
       "How many connections at once; as many as descriptors allow if not given.", valueName: "n"))
   var maxConnections: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Where /metrics, /healthz and /readyz are; 'none': nowhere. (default: \(AdminAddress.usual), "
+        + "unless that is taken)", valueName: "address"))
+  var admin: String?
+
   static let environmentOptions: [EnvironmentOption] =
     DatabaseOption.environmentOptions + SecretOptions.environmentOptions
     + LogOptions.environmentOptions + [
@@ -107,7 +113,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
       .value("native-prefix"), .value("queue-prefix"), .list("public"), .list("allow-origin"),
       .value("heartbeat"), .value("idle-timeout"), .value("write-deadline"), .value("minimum-rate"),
       .value("health-check"), .value("safety-poll"), .value("hole-wait"), .value("head-timeout"),
-      .value("retry"), .value("max-connections"),
+      .value("retry"), .value("max-connections"), .value("admin"),
     ]
 
   func validate() throws {
@@ -131,13 +137,22 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
       throw ValidationError("--max-connections is at least 1")
     }
     _ = try addresses()
+    _ = try adminAddress()
   }
 
   func run() throws {
     let server = try Server(
       configuration: configuration(), endpoint: try endpointConfiguration(),
       loops: loops ?? min(Processors.count, Serve.maximumLoops), logger: log.makeLogger())
-    try server.run(on: try addresses())
+    try server.run(on: try addresses(), admin: try adminAddress())
+  }
+
+  private func adminAddress() throws -> AdminAddress {
+    do {
+      return try AdminAddress(admin)
+    } catch {
+      throw ValidationError("--admin: \(error)")
+    }
   }
 
   static let maximumLoops = 256
@@ -166,6 +181,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     configuration.safetyPollMs = safetyPoll.milliseconds
     configuration.holeWaitMs = holeWait.milliseconds
     configuration.retryMs = retry.milliseconds
+    configuration.logsConnectionEnds = true
     configuration.maxConnections = maxConnections ?? Serve.defaultMaxConnections()
     return configuration
   }

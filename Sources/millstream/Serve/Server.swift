@@ -12,6 +12,7 @@ final class Server {
   private let logger: Logger
   private let stores: [String]
   private var signals: [SignalWatcher] = []
+  private var admin: Admin?
   private var isStopping = false
   private var isMainStopped = false
   private lazy var ended = EndedThreads(
@@ -42,15 +43,23 @@ final class Server {
   }
 
   /// Serves until SIGTERM or SIGINT. Exits 1 at once if an address cannot be had.
-  func run(on addresses: [ListenAddress]) throws {
+  func run(on addresses: [ListenAddress], admin: AdminAddress = .none) throws {
     watchSignals()
     do {
+      try startAdmin(on: admin)
       try start(on: addresses)
     } catch {
       logger.error("cannot start", metadata: ["reason": "\(error)"])
       throw ExitCode(1)
     }
     main.loop.run()
+  }
+
+  /// - Throws: that the address cannot be had which was asked for.
+  private func startAdmin(on address: AdminAddress) throws {
+    guard let socket = try address.listen(logger: logger) else { return }
+    admin = Admin(
+      mainLoop: main.loop, loops: ([main] + others).map { ($0.loop, $0.instance) }, socket: socket)
   }
 
   /// From here on SIGTERM and SIGINT end the loops, in order.
@@ -75,12 +84,12 @@ final class Server {
     }
     main.start(on: sockets.map { $0[0] })
     let bound = sockets.map { $0[0].address }
-    logger.info(
-      "ready",
-      metadata: [
-        "listen": "\(bound.joined(separator: ","))", "loops": "\(others.count + 1)",
-        "stores": "\(stores.joined(separator: ","))",
-      ])
+    var ready: Logger.Metadata = [
+      "listen": "\(bound.joined(separator: ","))", "loops": "\(others.count + 1)",
+      "stores": "\(stores.joined(separator: ","))",
+    ]
+    ready["admin"] = admin.map { "\($0.address)" }
+    logger.info("ready", metadata: ready)
     return bound
   }
 
@@ -96,6 +105,7 @@ final class Server {
     if isStopping { Glibc.exit(1) }
     isStopping = true
     logger.info("shutting down")
+    admin?.shutdownBegan()
     main.stop()
     for thread in threads { thread.stop() }
   }
@@ -104,6 +114,7 @@ final class Server {
   private func loopEnded() {
     guard isMainStopped, ended.count == threads.count else { return }
     for thread in threads { thread.join() }
+    admin?.stop()
     logger.info("stopped", metadata: account)
     main.loop.stop()
   }

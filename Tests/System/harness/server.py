@@ -54,7 +54,7 @@ def run(*arguments, input=None, limit=60, **variables):
 class Server:
     """One running server; made by the fixture `serve`, which also stops it."""
 
-    def __init__(self, database, *flags, listen="127.0.0.1:0", **variables):
+    def __init__(self, database, *flags, listen="127.0.0.1:0", admin="none", **variables):
         arguments = [binary(), "serve"]
         if database:
             arguments += ["--database", database]
@@ -63,6 +63,9 @@ class Server:
         # One loop, so that what a test counts does not depend on the machine.
         if "--loops" not in flags:
             arguments += ["--loops", "1"]
+        # The usual admin address is one for the whole machine.
+        if admin:
+            arguments += ["--admin", admin]
         self.log = []
         self.process = subprocess.Popen(
             # It shall not outlive the test run, whatever ends that.

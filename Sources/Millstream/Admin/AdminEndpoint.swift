@@ -1,0 +1,67 @@
+import CSystem
+import Glibc
+
+/// Answers what operators and their programs ask, at an address of its own. Everything on the loop's
+/// thread.
+package final class AdminEndpoint {
+  let clock = Clock.system
+  let handler: (AdminExchange) -> Void
+  private let loop: EventLoop
+  private let socket: ListeningSocket
+  private var exchanges: [ObjectIdentifier: AdminExchange] = [:]
+  private var finished: [AdminExchange] = []
+  private lazy var watcher = IOWatcher(loop: loop) { [unowned self] _ in accept() }
+  private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in tick() }
+
+  /// So many requests may be under way; whoever comes beyond is sent away without a word.
+  private static let maximumExchanges = 64
+  private static let tickMs: Int64 = 1_000
+
+  /// `handler` gets each request, and answers it now or later.
+  package init(
+    loop: EventLoop, socket: ListeningSocket, handler: @escaping (AdminExchange) -> Void
+  ) {
+    self.loop = loop
+    self.socket = socket
+    self.handler = handler
+    watcher.watch(socket.descriptor, for: .readable)
+  }
+
+  /// Where it listens.
+  package var address: String { socket.address }
+
+  private func accept() {
+    let descriptor = ms_accept(socket.descriptor)
+    guard descriptor >= 0 else { return pauseIfFull() }
+    guard exchanges.count < AdminEndpoint.maximumExchanges else {
+      close(descriptor)
+      return
+    }
+    let exchange = AdminExchange(descriptor: descriptor, loop: loop, endpoint: self)
+    exchanges[ObjectIdentifier(exchange)] = exchange
+    if !timer.isActive { timer.repeatFiring(everyMs: AdminEndpoint.tickMs) }
+  }
+
+  /// Without a descriptor to give, accepting would only spin: the backlog waits for a moment.
+  private func pauseIfFull() {
+    guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) else { return }
+    watcher.stop()
+    if !timer.isActive { timer.repeatFiring(everyMs: AdminEndpoint.tickMs) }
+  }
+
+  /// Runs only while there is something to look after.
+  private func tick() {
+    finished = []
+    watcher.watch(socket.descriptor, for: .readable)
+    let nowMs = clock.monotonicMs
+    for exchange in exchanges.values where exchange.deadlineMs <= nowMs { exchange.end() }
+    if exchanges.isEmpty && finished.isEmpty { timer.stop() }
+  }
+
+  /// It is freed by the timer, not in its own callback.
+  func ended(_ exchange: AdminExchange) {
+    if let exchange = exchanges.removeValue(forKey: ObjectIdentifier(exchange)) {
+      finished.append(exchange)
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/// Where one of an instance's Postgres sessions stands.
+package struct SessionSnapshot: Sendable {
+  package let name: String
+  package let isReady: Bool
+  /// Why it is not ready; nil: it is, or has not failed yet.
+  package let lastFailure: String?
+  package let timesReady: UInt64
+  package let timesFailed: UInt64
+  package let queries: UInt64
+
+  init(_ session: PostgresSession) {
+    name = session.name
+    isReady = session.isReady
+    lastFailure = session.lastFailure
+    timesReady = session.timesReady
+    timesFailed = session.timesFailed
+    queries = session.queryCount
+  }
+}
+
+/// Everything of an instance that an operator wants to know, as one value that other threads may have.
+package struct Snapshot: Sendable {
+  package let statistics: Statistics
+  package let states: ConnectionStates
+  package let blocked: Int
+  package let streams: Int
+  package let logBytes: Int
+  package let sessions: [SessionSnapshot]
+  /// From 0 to 1; nil: not known.
+  package let notificationQueueUsage: Double?
+  /// It was started, and is not shutting down.
+  package let isRunning: Bool
+  /// Whether broadcasts of the native store are heard; nil: it is not served.
+  package let isNativeHeard: Bool?
+}
+
+extension Instance {
+  /// How it stands now. On the loop's thread; costs no more with many connections or streams.
+  package var snapshot: Snapshot {
+    let dispatcher = parts.dispatcher
+    return Snapshot(
+      statistics: statistics, states: dispatcher.states, blocked: parts.writer.blocked.count,
+      streams: streamCount, logBytes: dispatcher.logMemory.byteCount, sessions: sessions,
+      notificationQueueUsage: queueUsage?.fraction, isRunning: isRunning,
+      isNativeHeard: serves(.native)
+        ? parts.listener.isListening(to: [NativeSchema.channel]) : nil)
+  }
+
+  private var sessions: [SessionSnapshot] {
+    if configuration.stores.isEmpty { return [] }
+    return [parts.listener.session, parts.reads].map(SessionSnapshot.init)
+  }
+}
