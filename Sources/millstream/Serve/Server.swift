@@ -112,6 +112,10 @@ final class Server {
       let count = statistics.reduce(0) { $0 + $1.closed(reason) }
       if count > 0 { account["\(reason)"] = "\(count)" }
     }
+    let refused = statistics.reduce(0) { $0 + $1.refusedTokens }
+    if refused > 0 { account["refusedTokens"] = "\(refused)" }
+    let failed = statistics.reduce(0) { $0 + $1.failedAuthorizations }
+    if failed > 0 { account["failedAuthorizations"] = "\(failed)" }
     return account
   }
 }
