@@ -21,6 +21,15 @@ struct TokenOptions: ParsableArguments {
   var jwksFile: String?
 
   @Option(
+    help: ArgumentHelp(
+      "The same, fetched from there, and again when a token names a key that is not known.",
+      valueName: "url"))
+  var jwksUrl: String?
+
+  @Option(help: ArgumentHelp("Fetch them anew that often.", valueName: "time"))
+  var jwksRefresh = DurationArgument(milliseconds: 300_000)
+
+  @Option(
     help: ArgumentHelp("The audience that tokens have to be for ('aud').", valueName: "text"))
   var jwtAudience: String?
 
@@ -30,15 +39,20 @@ struct TokenOptions: ParsableArguments {
 
   static let environmentOptions: [EnvironmentOption] = [
     .value("jwt-secret-file"), .value("jwt-key-file"), .value("jwks-file"),
-    .value("jwt-audience"), .value("jwt-issuer"),
+    .value("jwks-url"), .value("jwks-refresh"), .value("jwt-audience"), .value("jwt-issuer"),
   ]
 
   func validate() throws {
-    let hasKeys = [jwtSecretFile, jwtKeyFile, jwksFile].contains { $0 != nil }
+    let hasKeys = [jwtSecretFile, jwtKeyFile, jwksFile, jwksUrl].contains { $0 != nil }
     guard hasKeys || (jwtAudience == nil && jwtIssuer == nil) else {
       throw ValidationError(
-        "--jwt-audience and --jwt-issuer need --jwt-secret-file, --jwt-key-file or --jwks-file")
+        """
+        --jwt-audience and --jwt-issuer need --jwt-secret-file, --jwt-key-file, --jwks-file or \
+        --jwks-url
+        """)
     }
+    if let jwksUrl { try URLArgument.check(jwksUrl, "--jwks-url") }
+    guard jwksRefresh.milliseconds > 0 else { throw ValidationError("--jwks-refresh is above 0") }
   }
 
   /// Nil: tokens are not taken.
@@ -57,8 +71,16 @@ struct TokenOptions: ParsableArguments {
         try TokenKey.keys(fromJWKS: text, allowsSecrets: true)
       }
     }
-    if keys.isEmpty { return nil }
+    if keys.isEmpty && jwksUrl == nil { return nil }
     return TokenSettings(keys: keys, audience: jwtAudience, issuer: jwtIssuer)
+  }
+
+  /// Where the keys of `tokens` come from that are in no file.
+  func source(_ tokens: TokenSettings?) -> TokenKeySource.Settings? {
+    jwksUrl.map { url in
+      TokenKeySource.Settings(
+        url: url, refreshMs: jwksRefresh.milliseconds, otherKeys: tokens?.keys ?? [])
+    }
   }
 
   private func secrets(in path: String, _ logger: Logger) throws -> [TokenKey] {

@@ -18,6 +18,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
   @OptionGroup var database: DatabaseOption
   @OptionGroup var secrets: SecretOptions
   @OptionGroup(title: "Tokens") var tokens: TokenOptions
+  @OptionGroup(title: "Asking the application") var authorize: AuthorizeOptions
   @OptionGroup var log: LogOptions
 
   @Option(help: ArgumentHelp("HOST:PORT or unix:PATH; repeatable.", valueName: "address"))
@@ -102,7 +103,8 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
 
   static let environmentOptions: [EnvironmentOption] =
     DatabaseOption.environmentOptions + SecretOptions.environmentOptions
-    + TokenOptions.environmentOptions + LogOptions.environmentOptions + [
+    + TokenOptions.environmentOptions
+    + AuthorizeOptions.environmentOptions + LogOptions.environmentOptions + [
       .list("listen"), .value("listen-database"), .value("loops"), .value("store"),
       .value("pgmq-prefix"),
       .value("native-prefix"), .value("queue-prefix"), .list("public"), .list("allow-origin"),
@@ -136,8 +138,11 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
 
   func run() throws {
     let logger = log.makeLogger()
+    let endpoint = try endpointConfiguration(logger)
+    let access = AccessControl.Settings(
+      application: authorize.settings, keys: tokens.source(endpoint.tokens))
     let server = try Server(
-      configuration: configuration(), endpoint: try endpointConfiguration(logger),
+      configuration: configuration(), endpoint: endpoint, access: access,
       loops: loops ?? min(Processors.count, Serve.maximumLoops), logger: logger)
     try server.run(on: try addresses())
   }

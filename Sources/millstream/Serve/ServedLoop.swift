@@ -7,22 +7,29 @@ final class ServedLoop {
   let loop: EventLoop
   let instance: Instance
   let endpoint: Endpoint
+  private let access: AccessControl?
   /// Set before the loop runs: everything has been shut down.
   var stopped: () -> Void = {}
 
   private lazy var stopping = AsyncWatcher(loop: loop) { [unowned self] in stopHere() }
 
   /// - Throws: what is wrong with the configuration, or that there is no loop.
-  init(configuration: Configuration, endpoint: EndpointConfiguration, logger: Logger) throws {
+  init(
+    configuration: Configuration, endpoint: EndpointConfiguration, access: AccessControl.Settings,
+    logger: Logger
+  ) throws {
     loop = try EventLoop()
     instance = try Instance(loop: loop, configuration: configuration, logger: logger)
     self.endpoint = Endpoint(
       loop: loop, instance: instance, configuration: endpoint, logger: logger)
+    self.access = AccessControl(
+      access, loop: loop, instance: instance, endpoint: self.endpoint, logger: logger)
     _ = stopping
   }
 
   /// Takes connections from `sockets`.
   func start(on sockets: [ListeningSocket]) {
+    access?.start()
     endpoint.start(on: sockets)
     instance.start()
   }
@@ -34,6 +41,7 @@ final class ServedLoop {
 
   private func stopHere() {
     endpoint.stop()
+    access?.stop()
     instance.shutdown { [unowned self] in stopped() }
   }
 }

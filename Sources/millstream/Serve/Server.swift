@@ -19,14 +19,16 @@ final class Server {
 
   /// - Throws: `ValidationError` if the configuration cannot be used.
   init(
-    configuration: Configuration, endpoint: EndpointConfiguration, loops: Int, logger: Logger
+    configuration: Configuration, endpoint: EndpointConfiguration,
+    access: AccessControl.Settings = AccessControl.Settings(), loops: Int, logger: Logger
   ) throws {
     DescriptorLimit.raise()
     var share = configuration
     share.maxConnections = (configuration.maxConnections + loops - 1) / loops
     do {
       let served = try (0..<loops).map { _ in
-        try ServedLoop(configuration: share, endpoint: endpoint, logger: logger)
+        try ServedLoop(
+          configuration: share, endpoint: endpoint, access: access, logger: logger)
       }
       main = served[0]
       others = Array(served.dropFirst())
