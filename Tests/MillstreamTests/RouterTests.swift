@@ -110,7 +110,8 @@ import Testing
       Self.decide("OPTIONS /streams/public", ["Origin: https://a"]) {
         $0.allowedOrigins = ["https://a"]
       })
-    #expect(own.contains("access-control-allow-headers: last-event-id, cache-control, authorization"))
+    let allowed = "last-event-id, cache-control, authorization"
+    #expect(own.contains("access-control-allow-headers: \(allowed)"))
     #expect(own.contains("access-control-allow-methods: GET, HEAD, OPTIONS"))
   }
 

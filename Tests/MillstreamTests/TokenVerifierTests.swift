@@ -158,20 +158,22 @@ import Testing
     #expect(Vectors.refusal(of: Vectors.signed(#"{"labels":\#(list(65))}"#)) == .claims)
   }
 
-  @Test(arguments: [
-    (#"{"exp":971}"#, nil), (#"{"exp":970}"#, .expired), (#"{"exp":970.9}"#, .expired),
-    (#"{"exp":1e3}"#, nil), (#"{"exp":0}"#, .expired), (#"{"exp":-1}"#, .expired),
-    (#"{"nbf":1030}"#, nil), (#"{"nbf":1031}"#, .notYetValid), (#"{}"#, nil),
-  ] as [(String, TokenRefusal?)])
+  @Test(
+    arguments: [
+      (#"{"exp":971}"#, nil), (#"{"exp":970}"#, .expired), (#"{"exp":970.9}"#, .expired),
+      (#"{"exp":1e3}"#, nil), (#"{"exp":0}"#, .expired), (#"{"exp":-1}"#, .expired),
+      (#"{"nbf":1030}"#, nil), (#"{"nbf":1031}"#, .notYetValid), (#"{}"#, nil),
+    ] as [(String, TokenRefusal?)])
   func timesHaveALeeway(claims: String, refusal: TokenRefusal?) {
     #expect(Vectors.refusal(of: Vectors.signed(claims), at: 1_000) == refusal)
   }
 
-  @Test(arguments: [
-    (#"{"aud":"us"}"#, "us", nil), (#"{"aud":["them","us"]}"#, "us", nil),
-    (#"{"aud":"them"}"#, "us", .audience), (#"{"aud":[]}"#, "us", .audience),
-    (#"{}"#, "us", .audience), (#"{"aud":"us"}"#, nil, .audience), (#"{}"#, nil, nil),
-  ] as [(String, String?, TokenRefusal?)])
+  @Test(
+    arguments: [
+      (#"{"aud":"us"}"#, "us", nil), (#"{"aud":["them","us"]}"#, "us", nil),
+      (#"{"aud":"them"}"#, "us", .audience), (#"{"aud":[]}"#, "us", .audience),
+      (#"{}"#, "us", .audience), (#"{"aud":"us"}"#, nil, .audience), (#"{}"#, nil, nil),
+    ] as [(String, String?, TokenRefusal?)])
   func audience(claims: String, ours: String?, refusal: TokenRefusal?) {
     #expect(Vectors.refusal(of: Vectors.signed(claims), audience: ours) == refusal)
   }

@@ -44,7 +44,8 @@ struct AnswerCache {
   mutating func keep(_ permission: Permission, for key: Key, nowMs: Int64) {
     dropOld(nowMs)
     // An older one of the same key has a place in the order already, which is the earlier.
-    if entries.updateValue(Entry(permission: permission, endMs: nowMs + timeMs), forKey: key) == nil {
+    if entries.updateValue(Entry(permission: permission, endMs: nowMs + timeMs), forKey: key) == nil
+    {
       order.append(key)
     }
   }

@@ -123,7 +123,8 @@ final class ApplicationAuthorizer {
     failed()
     if clock.monotonicMs >= nextLineMs {
       nextLineMs = clock.monotonicMs + ApplicationAuthorizer.linePauseMs
-      logger.warning("the application does not say who may listen", metadata: ["reason": "\(reason)"])
+      logger.warning(
+        "the application does not say who may listen", metadata: ["reason": "\(reason)"])
     }
     asked.question.answer(.unavailable)
   }

@@ -7,7 +7,8 @@ struct AuthorizeOptions: ParsableArguments {
       "Ask the application over HTTP: 2xx lets in, 401 and 403 refuse.",
       discussion: """
         It gets X-Millstream-Stream, the client's Cookie and Authorization, and its address in \
-        X-Forwarded-For. Its JSON may say {"member": "...", "labels": ["..."], "expires_at": seconds}.
+        X-Forwarded-For. Its JSON may say {"member": "...", "labels": ["..."], "expires_at": unix \
+        seconds}.
         """, valueName: "url"))
   var authorizeUrl: String?
 
@@ -24,7 +25,8 @@ struct AuthorizeOptions: ParsableArguments {
   var authorizeCache = DurationArgument(milliseconds: 0)
 
   @Option(
-    help: ArgumentHelp("A header field of clients that it gets, too; repeatable.", valueName: "name"))
+    help: ArgumentHelp(
+      "A header field of clients that it gets, too; repeatable.", valueName: "name"))
   var authorizeHeader: [String] = []
 
   static let environmentOptions: [EnvironmentOption] = [
@@ -47,10 +49,9 @@ struct AuthorizeOptions: ParsableArguments {
 
   /// RFC 9110, 5.6.2: token.
   private static func isFieldName(_ name: String) -> Bool {
-    !name.isEmpty
-      && name.unicodeScalars.allSatisfy {
-        $0.isASCII && ($0.properties.isAlphabetic || "0123456789!#$%&'*+-.^_`|~".contains(Character($0)))
-      }
+    let others = "0123456789!#$%&'*+-.^_`|~"
+    return !name.isEmpty
+      && name.allSatisfy { $0.isASCII && ($0.isLetter || others.contains($0)) }
   }
 
   var settings: ApplicationAuthorizer.Settings? {
@@ -70,6 +71,8 @@ enum URLArgument {
       .map { url.dropFirst($0.count) }
     guard let rest, let first = rest.first, first != "/",
       url.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f })
-    else { throw ValidationError("\(option) has to begin with http:// or https:// and name a host") }
+    else {
+      throw ValidationError("\(option) has to begin with http:// or https:// and name a host")
+    }
   }
 }
