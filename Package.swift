@@ -18,6 +18,9 @@ let package = Package(
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     // libpq needs OpenSSL anyway: its HMAC costs no build time and no second crypto library.
     .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    // For the command alone: what is linked with the library asks nobody over HTTP.
+    .systemLibrary(
+      name: "CLibCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .target(name: "CSystem"),
     .target(
       name: "Millstream",
@@ -37,7 +40,7 @@ let package = Package(
     .executableTarget(
       name: "millstream",
       dependencies: [
-        "Millstream", "CLibPQ",
+        "Millstream", "CLibCrypto", "CLibPQ", "CLibCurl",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ]

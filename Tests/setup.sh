@@ -13,7 +13,7 @@ readonly requirements=Tests/System/requirements.txt
 # The Python package that carries PGMQ 1.13 as plain SQL; nothing else of it is used.
 readonly pgmq_package=pgmq==1.1.4
 readonly packages=(
-  libev-dev libpq-dev libssl-dev pkg-config
+  libev-dev libpq-dev libssl-dev libcurl4-openssl-dev pkg-config
   postgresql postgresql-contrib curl python3-venv
 )
 # The real browser of the demo page's test, a real pooler (neither runs as a service), callgrind and

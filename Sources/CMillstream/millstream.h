@@ -134,7 +134,8 @@ typedef enum millstream_close_reason {
   MILLSTREAM_SHUTDOWN = 4,       /* the instance was shut down */
   MILLSTREAM_REQUESTED = 5,      /* the host closed it */
   MILLSTREAM_TOO_SLOW = 6,       /* it took less than 64 bytes a second over write_deadline_ms */
-  MILLSTREAM_TIMED_OUT = 7       /* the kernel gave it up */
+  MILLSTREAM_TIMED_OUT = 7,      /* the kernel gave it up */
+  MILLSTREAM_EXPIRED = 8         /* what let it in has expired */
 } millstream_close_reason;
 
 /* --------------------------------------------------------------------------------------- Connections */
@@ -508,7 +509,7 @@ typedef struct millstream_statistics {
   uint64_t connections; /* that there are now */
   uint64_t streams;     /* that there are now */
   uint64_t opened;
-  uint64_t closed[8]; /* by millstream_close_reason */
+  uint64_t closed[9]; /* by millstream_close_reason */
   uint64_t sends;
   uint64_t bytes_sent;
   uint64_t messages;

@@ -13,6 +13,8 @@ public struct Subscription {
   var cursor: CursorRequest
   /// The bytes that go before the first frame: the head of the response.
   var head: [UInt8]
+  /// What its token says of the client.
+  var context: ConnectionContext?
 }
 
 /// What became of a descriptor that was handed over. It is the instance's in every case.
@@ -88,6 +90,9 @@ public final class Instance {
 
   /// What has been done since the instance was made.
   public var statistics: Statistics { parts.writer.statistics }
+
+  /// The application could not be asked, or gave no answer that counts.
+  package func authorizationFailed() { parts.writer.statistics.failedAuthorizations += 1 }
 
   /// How many connections there are.
   public var connectionCount: Int { parts.writer.table.count }
@@ -204,7 +209,7 @@ public final class Instance {
       return .dead
     }
     let connection = parts.writer.adopt(descriptor)
-    if let context { parts.writer.contexts[connection.pointee.id] = context }
+    if let context { parts.writer.setContext(context, of: connection) }
     let backlog = parts.writer.ensureBacklog(of: connection)
     backlog.opening = Backlog.Opening(
       head: subscription.head, name: subscription.name, cursor: subscription.cursor,

@@ -47,6 +47,11 @@ public struct Statistics: Sendable {
   public internal(set) var loopLag = Histogram()
   /// Streams that began anew under their subscribers.
   public internal(set) var resets: UInt64 = 0
+  /// Requests that were refused for their token, or because they had none.
+  public internal(set) var refusedTokens: UInt64 = 0
+  /// Times that the application was asked who may listen and gave no answer that counts, or none in time,
+  /// or could not be asked.
+  public package(set) var failedAuthorizations: UInt64 = 0
 
   /// How many connections ended for one reason.
   public func closed(_ reason: CloseReason) -> UInt64 { closed[Int(reason.rawValue)] }

@@ -45,6 +45,7 @@ private func check(_ head: RequestHead) {
     precondition(!(value.first.map(ASCII.isBlank) ?? false))
     precondition(!(value.last.map(ASCII.isBlank) ?? false))
   }
+  if let token = try? head.token() { precondition(token.count < RequestParser.maximumHeadBytes) }
   if case .after(let id, _) = CursorRequest(head, allowsEpoch: true) { precondition(id >= 0) }
   if let path = PercentEncoding.decode(head.path) { precondition(path.count <= head.path.count) }
 }

@@ -10,7 +10,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- RequestParser SignedNames NotificationPayload Names FrameWriter NotifiedFrame
+[ $# -gt 0 ] || set -- RequestParser SignedNames NotificationPayload Names FrameWriter NotifiedFrame \
+  Tokens
 work=${FUZZ_DIR:-.build/fuzz}
 mkdir -p "$work"
 
@@ -28,7 +29,14 @@ sources="
   Sources/Millstream/Store/QueueName.swift Sources/Millstream/Store/UTF8Sequence.swift
   Sources/Millstream/Stream/ConnectionID.swift Sources/Millstream/Stream/CursorRequest.swift
   Sources/Millstream/Stream/FrameWriter.swift Sources/Millstream/Stream/Message.swift
-  Tests/Fuzz/BrowserParser.swift"
+  Sources/Millstream/Stream/Chunk.swift Sources/Millstream/Stream/StreamMessage.swift
+  Sources/Millstream/Store/JSONElements.swift Sources/Millstream/HTTP/HTTPResponse.swift
+  Sources/Millstream/Token/Base64URL.swift Sources/Millstream/Token/CompactToken.swift
+  Sources/Millstream/Token/JSONWebKeys.swift Sources/Millstream/Token/PEMKeys.swift
+  Sources/Millstream/Token/RequestToken.swift Sources/Millstream/Token/TokenAlgorithm.swift
+  Sources/Millstream/Token/TokenClaims.swift Sources/Millstream/Token/TokenKey.swift
+  Sources/Millstream/Token/TokenKeyError.swift Sources/Millstream/Token/TokenRefusal.swift
+  Sources/Millstream/Token/TokenVerifier.swift Tests/Fuzz/BrowserParser.swift"
 
 for target in "$@"; do
   # Checked arithmetic and debug preconditions stay on: -O is for speed, not for silence.

@@ -110,7 +110,8 @@ import Testing
       Self.decide("OPTIONS /streams/public", ["Origin: https://a"]) {
         $0.allowedOrigins = ["https://a"]
       })
-    #expect(own.contains("access-control-allow-headers: last-event-id, cache-control"))
+    let allowed = "last-event-id, cache-control, authorization"
+    #expect(own.contains("access-control-allow-headers: \(allowed)"))
     #expect(own.contains("access-control-allow-methods: GET, HEAD, OPTIONS"))
   }
 
@@ -151,7 +152,7 @@ import Testing
   private static func status(_ decision: Router.Decision) -> Int {
     switch decision {
     case .stream: 200
-    case .respond(let response): response.status
+    case .respond(let response), .awaitKeys(let response): response.status
     }
   }
 
@@ -167,7 +168,7 @@ import Testing
     let bytes =
       switch decision {
       case .stream(let subscription): subscription.head
-      case .respond(let response): response.encoded
+      case .respond(let response), .awaitKeys(let response): response.encoded
       }
     let lines = text(bytes).split(separator: "\r\n", omittingEmptySubsequences: false)
     return lines.prefix { !$0.isEmpty }.map(String.init)

@@ -27,6 +27,8 @@ final class Backlog {
   /// The end of the log when it was opened, or left the log: ephemeral frames from there on are for it,
   /// if they are still there when it joins.
   var ephemeralsFrom: UInt64 = 0
+  /// With its own bytes it ends: nothing behind them is for it.
+  var isLast = false
   /// What the client is called by, until its opening was sent.
   var opening: Opening?
 

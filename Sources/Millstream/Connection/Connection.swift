@@ -93,4 +93,6 @@ public enum CloseReason: UInt8, CaseIterable, Sendable {
   /// The kernel gave it up: the other side acknowledged nothing any more, or took nothing. So ends
   /// who was killed or cut off without a word.
   case timedOut
+  /// What let the client in has expired: its token, or the application's permission. It was told.
+  case expired
 }

@@ -6,6 +6,8 @@ public final class ConnectionContext {
   public let labels: Set<String>
   /// The host's own: never followed, and given back with the connection.
   public let tag: UnsafeMutableRawPointer?
+  /// When its connection is closed, in seconds since 1970; nil: never for that.
+  public let expiresAt: Int64?
   /// Called when the context goes: after the end of its connection, or when there was none to give it to.
   public var released: () -> Void = {}
 
@@ -15,11 +17,26 @@ public final class ConnectionContext {
 
   /// A context of these parts.
   public init(
-    member: String? = nil, labels: Set<String> = [], tag: UnsafeMutableRawPointer? = nil
+    member: String? = nil, labels: Set<String> = [], tag: UnsafeMutableRawPointer? = nil,
+    expiresAt: Int64? = nil
   ) {
     self.member = member
     self.labels = labels
     self.tag = tag
+    self.expiresAt = expiresAt
+  }
+
+  convenience init(_ grant: TokenGrant) {
+    self.init(member: grant.member, labels: grant.labels, expiresAt: grant.endsAt)
+  }
+
+  /// The same, but for an end that is no later than `end`.
+  func ending(by end: Int64?) -> ConnectionContext {
+    guard let end, expiresAt ?? .max > end else { return self }
+    let context = ConnectionContext(member: member, labels: labels, tag: tag, expiresAt: end)
+    // The host's is released with it, and not before.
+    context.released = { [self] in withExtendedLifetime(self) {} }
+    return context
   }
 }
 

@@ -2,7 +2,9 @@
 extension Writer {
   /// Sends bytes that are for this connection only: at once, or behind what it still has to take.
   func sendOwn(_ bytes: [UInt8], to connection: ConnectionRef) {
-    guard connection.pointee.phase != .closing, detachBegunFrame(of: connection) else { return }
+    guard connection.pointee.phase != .closing, backlog(of: connection)?.isLast != true,
+      detachBegunFrame(of: connection)
+    else { return }
     let kept = bytes.withUnsafeBytes { ensureBacklog(of: connection).append($0) }
     guard kept else { return close(connection, .overtaken) }
     if !connection.pointee.isBlocked { pump(connection) }

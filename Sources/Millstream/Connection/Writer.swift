@@ -18,7 +18,9 @@ final class Writer {
   /// itself says.
   var audience: AudiencePredicate?
   /// What is known of those of whom anything is.
-  var contexts: [ConnectionID: ConnectionContext] = [:]
+  private(set) var contexts: [ConnectionID: ConnectionContext] = [:]
+  /// When those go whose context has an end.
+  var expiries = ExpiryQueue()
   /// The clients' descriptors, those included whose requests are being read.
   var descriptors = DescriptorSet()
 
@@ -60,6 +62,13 @@ final class Writer {
   }
 
   // MARK: Taking in and letting go
+
+  /// What is known of a connection.
+  func setContext(_ context: ConnectionContext, of connection: ConnectionRef) {
+    contexts[connection.pointee.id] = context
+    guard let end = context.expiresAt else { return }
+    expiries.add(connection.pointee.id, at: end) { [table] in table.connection(named: $0) != nil }
+  }
 
   /// Takes over a connected, nonblocking descriptor. `id`: the connection's name; nil: a new one.
   func adopt(_ descriptor: Int32, id: ConnectionID? = nil) -> ConnectionRef {
@@ -187,6 +196,7 @@ final class Writer {
   private func pumpOnce(_ connection: ConnectionRef) -> Progress {
     if let backlog = connection.pointee.backlog?.takeUnretainedValue() {
       if backlog.hasOwnBytes { return sendOwnBytes(backlog, to: connection) }
+      if backlog.isLast { return .gone(.expired) }
       if connection.pointee.phase != .live { return pumpPage(backlog, to: connection) }
     }
     guard connection.pointee.phase == .live, let stream = connection.pointee.stream else {

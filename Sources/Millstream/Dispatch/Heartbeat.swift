@@ -39,6 +39,7 @@ final class Heartbeat {
   func tick() {
     let nowMs = writer.clock.monotonicMs
     writer.lookAtBlocked(nowMs)
+    writer.endExpired()
     let slotCount = writer.table.slotCount
     guard slotCount > 0 else { return }
     remainder += Int64(slotCount) * Heartbeat.tickMs

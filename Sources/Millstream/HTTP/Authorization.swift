@@ -15,6 +15,9 @@ public final class AuthorizationQuestion {
     stream = StreamIdentity(store: subscription.store, name: subscription.name)
   }
 
+  /// Whether somebody waits for the answer.
+  package var isOpen: Bool { exchange?.isAuthorizing ?? false }
+
   /// Lets the client in, or does not. Only the first answer counts; false: the client has gone meanwhile,
   /// or has waited for too long.
   @discardableResult
@@ -27,12 +30,15 @@ public final class AuthorizationQuestion {
 
 /// Whether a client may listen.
 public enum Permission {
-  /// It may; what is known of it goes with the connection.
+  /// It may; what is known of it goes with the connection, instead of what its token says (nil: that); of
+  /// both ends the earlier counts.
   case allow(ConnectionContext? = nil)
   /// It may not: 403.
   case forbid
   /// That cannot be said: 500, and no more than that.
   case fault
+  /// That cannot be said now: 503, and when to come again.
+  case unavailable
 }
 
 /// Decides, by an answer to the question, whether a client may listen.

@@ -9,9 +9,12 @@ public typealias FallbackHandler = (_ request: EndpointRequest) -> FallbackRespo
 /// A request as the hooks see it.
 public struct EndpointRequest {
   private let head: RequestHead
+  /// The client's address in numbers, as this server sees it; nil: it has none, as on a Unix socket.
+  public let clientAddress: String?
 
-  init(_ head: RequestHead) {
+  init(_ head: RequestHead, clientAddress: String? = nil) {
     self.head = head
+    self.clientAddress = clientAddress
   }
 
   /// Whether it is a `POST`.
@@ -23,6 +26,11 @@ public struct EndpointRequest {
   /// The value of a header field, whatever the case of its name; nil if it is not there.
   public func field(_ name: String) -> String? {
     head.value(of: name).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// The values of all header fields of this name.
+  public func fields(_ name: String) -> [String] {
+    head.values(of: name).map { String(decoding: $0, as: UTF8.self) }
   }
 
   /// The value of a query field, decoded; nil if it is not there.
@@ -59,7 +67,11 @@ public final class Endpoint {
   /// Asked for every stream; nil: whoever has a name that is in order may listen.
   public var authorize: AuthorizeHook?
 
-  let router: Router
+  /// Whether keys can come that are not known yet, because these are being fetched: then who needs one
+  /// waits for `tokenKeysCame`. Asked for each token whose key is not known.
+  package var fetchesTokenKeys: () -> Bool = { false }
+
+  private(set) var router: Router
   let clock: Clock
   let headTimeoutMs: Int64
   private let loop: EventLoop
@@ -78,6 +90,7 @@ public final class Endpoint {
     return false
   }
   private var isPaused = false
+  private var waitingForKeys: [(exchange: Exchange, head: RequestHead)] = []
 
   /// How many connections one listening socket accepts before everything else has its turn.
   private static let acceptsInSlice = 32
@@ -199,6 +212,7 @@ public final class Endpoint {
   func decide(_ head: RequestHead) -> Router.Decision {
     if let response = fallbackResponse(head) { return .respond(response) }
     let decision = router.decide(head, at: clock.unixSeconds)
+    if case .respond(let response) = decision, response.status == 401 { refusedToken() }
     guard case .stream(let subscription) = decision else { return decision }
     guard instance.serves(subscription.store) else { return .respond(.notFound) }
     return instance.hasRoom ? decision : .respond(.full)
@@ -209,10 +223,29 @@ public final class Endpoint {
   {
     guard let authorize else { return false }
     let question = AuthorizationQuestion(
-      exchange: exchange, subscription: subscription, request: EndpointRequest(head))
+      exchange: exchange, subscription: subscription,
+      request: EndpointRequest(head, clientAddress: exchange.clientAddress))
     authorize(question)
     return true
   }
+
+  /// Whether `exchange` has to wait for keys; it is told when they have come.
+  func waitsForKeys(_ exchange: Exchange, _ head: RequestHead) -> Bool {
+    guard fetchesTokenKeys() else { return false }
+    waitingForKeys.append((exchange, head))
+    return true
+  }
+
+  /// An attempt to fetch keys is over; nil: without success, and the old ones stay.
+  package func tokenKeysCame(_ keys: [TokenKey]?) {
+    if let keys { router.tokens?.keys = keys }
+    let areMissing = router.tokens?.keys.isEmpty ?? true
+    let waiting = waitingForKeys
+    waitingForKeys = []
+    for (exchange, head) in waiting { exchange.keysCame(head, areMissing: areMissing) }
+  }
+
+  func refusedToken() { instance.parts.writer.statistics.refusedTokens += 1 }
 
   private func fallbackResponse(_ head: RequestHead) -> HTTPResponse? {
     guard let fallback, [.get, .head, .post].contains(head.method) else { return nil }

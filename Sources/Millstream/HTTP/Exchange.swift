@@ -87,10 +87,33 @@ final class Exchange {
   private func answer(_ head: RequestHead) {
     switch endpoint.decide(head) {
     case .respond(let response): respond(response)
-    case .stream(let subscription):
+    case .awaitKeys(let refusal):
       state = .authorizing
-      if !endpoint.asksAbout(subscription, head, for: self) { handOver(subscription, nil) }
+      if !endpoint.waitsForKeys(self, head) { refuse(refusal) }
+    case .stream(let subscription): ask(subscription, head)
     }
+  }
+
+  private func ask(_ subscription: Subscription, _ head: RequestHead) {
+    state = .authorizing
+    if !endpoint.asksAbout(subscription, head, for: self) {
+      handOver(subscription, subscription.context)
+    }
+  }
+
+  /// The keys are here that it has waited for, or others, or `areMissing`: none at all.
+  func keysCame(_ head: RequestHead, areMissing: Bool) {
+    guard state == .authorizing else { return }
+    switch endpoint.decide(head) {
+    case .respond(let response): respond(response)
+    case .awaitKeys(let refusal): areMissing ? respond(.unavailable) : refuse(refusal)
+    case .stream(let subscription): ask(subscription, head)
+    }
+  }
+
+  private func refuse(_ refusal: HTTPResponse) {
+    endpoint.refusedToken()
+    respond(refusal)
   }
 
   private func handOver(_ subscription: Subscription, _ context: ConnectionContext?) {
@@ -104,12 +127,20 @@ final class Exchange {
   func authorized(_ subscription: Subscription, _ permission: Permission) -> Bool {
     guard state == .authorizing else { return false }
     switch permission {
-    case .allow(let context): handOver(subscription, context)
+    case .allow(let context):
+      let end = subscription.context?.expiresAt
+      handOver(subscription, context?.ending(by: end) ?? subscription.context)
     case .forbid: respond(.forbidden)
     case .fault: respond(.fault)
+    case .unavailable: respond(.unavailable)
     }
     return true
   }
+
+  var isAuthorizing: Bool { state == .authorizing }
+
+  /// The client's address in numbers, without the port; nil: it has none, as on a Unix socket.
+  var clientAddress: String? { SocketAddress(peerOf: descriptor)?.host }
 
   /// A client that waits has nothing to say, unless it goes.
   private func readAhead() {

@@ -28,6 +28,11 @@ struct HTTPResponse: Equatable {
     response.fields.append(("retry-after", "2"))
     return response
   }
+  static var unavailable: HTTPResponse {
+    var response = plain(503, "Service Unavailable", "it cannot be said now who may listen")
+    response.fields.append(("retry-after", "2"))
+    return response
+  }
   static let headTimeout = plain(408, "Request Timeout", "the request took too long")
 
   /// The bytes on the wire.

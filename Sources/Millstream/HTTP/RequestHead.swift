@@ -47,6 +47,13 @@ struct RequestHead: Equatable {
     }.map { value(of: $0) }
   }
 
+  /// The values of all fields of that name.
+  func values(of name: String) -> [ArraySlice<UInt8>] {
+    fields.filter { field in
+      ASCII.equalsIgnoringCase(bytes[Int(field.nameStart)..<Int(field.nameEnd)], name.utf8)
+    }.map { value(of: $0) }
+  }
+
   /// How many field lines have that name.
   func count(of name: StaticString) -> Int {
     fields.count { isNamed(name, $0) }

@@ -14,6 +14,8 @@ public struct EndpointConfiguration: Sendable {
   public var publicPatterns: [String] = []
   /// Origins whose pages may read; `*`: any.
   public var allowedOrigins: [String] = []
+  /// What tokens are verified with; nil: none are taken.
+  package var tokens: TokenSettings?
   /// How long a client may take until it has sent its request and was authorized, in milliseconds.
   public var headTimeoutMs: Int64 = 10_000
 
@@ -26,17 +28,21 @@ struct Router {
   enum Decision {
     case stream(Subscription)
     case respond(HTTPResponse)
+    /// Its token is signed with a key that is not known (yet).
+    case awaitKeys(orRespond: HTTPResponse)
   }
 
   private let configuration: EndpointConfiguration
   private let signedNames: SignedNames
   private let publicPatterns: [StreamPattern]
   private let prefixes: [(bytes: [UInt8], store: StoreKind)]
+  var tokens: TokenVerifier?
 
   init(configuration: EndpointConfiguration) {
     self.configuration = configuration
     signedNames = SignedNames(secrets: configuration.secrets)
     publicPatterns = configuration.publicPatterns.map { StreamPattern($0) }
+    tokens = configuration.tokens.map(TokenVerifier.init)
     let given = [
       (configuration.pgmqPrefix, StoreKind.pgmq), (configuration.nativePrefix, StoreKind.native),
       (configuration.hostPrefix, StoreKind.host),
@@ -57,6 +63,9 @@ struct Router {
     case .respond(var response) where head.method == .head:
       response.isHeadOnly = true
       return .respond(response)
+    case .awaitKeys(var response) where head.method == .head:
+      response.isHeadOnly = true
+      return .awaitKeys(orRespond: response)
     case let decision: return decision
     }
   }
@@ -68,18 +77,39 @@ struct Router {
     case .post, .other: return .respond(HTTPResponse.notFound)
     case .get, .head: break
     }
-    guard let (store, name) = streamName(head.path, at: unixTime) else {
+    guard let target = target(of: head.path) else {
       return .respond(adding(origin, to: .notFound))
     }
-    let cursor = CursorRequest(head, allowsEpoch: store != .pgmq)
+    let cursor = CursorRequest(head, allowsEpoch: target.store != .pgmq)
+    let grant: TokenGrant?
+    do throws(TokenRefusal) {
+      grant = try self.grant(of: head, at: unixTime)
+    } catch {
+      return refuse(error, origin)
+    }
+    let name: String
+    switch self.name(target.name, grant, at: unixTime) {
+    case .failure(.unknownName): return .respond(adding(origin, to: .notFound))
+    case .failure(.notNamed): return .respond(adding(origin, to: .notNamed))
+    case .failure(.noToken): return refuse(.missing, origin)
+    case .success(let allowed): name = allowed
+    }
     guard cursor != .invalid else { return .respond(adding(origin, to: .badCursor)) }
-    let stream = StreamIdentity(store: store, name: name)
+    let stream = StreamIdentity(store: target.store, name: name)
     let responseHead = HTTPResponse.streamHead(origin)
-    guard let subscription = subscription(to: stream, cursor, head: responseHead) else {
+    guard var subscription = subscription(to: stream, cursor, head: responseHead) else {
       return .respond(adding(origin, to: .notFound))
     }
     if head.method == .head { return .respond(streamHeadOnly(origin)) }
+    subscription.context = grant.map(ConnectionContext.init)
     return .stream(subscription)
+  }
+
+  private func refuse(
+    _ refusal: TokenRefusal, _ origin: [(name: String, value: String)]
+  ) -> Decision {
+    let response = adding(origin, to: HTTPResponse(refusing: refusal))
+    return refusal == .unknownKey ? .awaitKeys(orRespond: response) : .respond(response)
   }
 
   /// What an instance has to know to serve a stream; nil: the store can have none of this name.
@@ -102,16 +132,42 @@ struct Router {
 
   // MARK: Names
 
-  private func streamName(_ path: ArraySlice<UInt8>, at unixTime: Int64) -> (StoreKind, String)? {
+  /// The store of a path, and what stands behind its prefix; nil: there is none of the one or the other.
+  private func target(of path: ArraySlice<UInt8>) -> (store: StoreKind, name: [UInt8])? {
     for prefix in prefixes where path.starts(with: prefix.bytes) {
       let rest = path.dropFirst(prefix.bytes.count)
       guard rest.first == UInt8(ascii: "/"), rest.count > 1,
-        let decoded = PercentEncoding.decode(rest.dropFirst()),
-        let name = publicName(decoded) ?? signedNames.verify(decoded, at: unixTime)
+        let decoded = PercentEncoding.decode(rest.dropFirst())
       else { return nil }
-      return (prefix.store, name)
+      return (prefix.store, decoded)
     }
     return nil
+  }
+
+  /// Why a name is not served.
+  private enum NameRefusal: Error { case unknownName, notNamed, noToken }
+
+  /// The name, if it is public, or signed, or one that the token opens.
+  private func name(
+    _ given: [UInt8], _ grant: TokenGrant?, at unixTime: Int64
+  ) -> Result<String, NameRefusal> {
+    if let name = publicName(given) ?? signedNames.verify(given, at: unixTime) {
+      return .success(name)
+    }
+    guard tokens != nil, let name = StreamName.validated(given) else {
+      return .failure(.unknownName)
+    }
+    guard let grant else { return .failure(.noToken) }
+    return grant.opens(given) ? .success(name) : .failure(.notNamed)
+  }
+
+  /// What the request's token gives; nil: there is none, or none are taken. A token that is there has to
+  /// be valid, also where the name alone would do: without it the client would miss what only it opens.
+  private func grant(
+    of head: RequestHead, at unixTime: Int64
+  ) throws(TokenRefusal) -> TokenGrant? {
+    guard let tokens, let token = try head.token() else { return nil }
+    return try tokens.verify(token, at: unixTime)
   }
 
   private func publicName(_ bytes: [UInt8]) -> String? {
@@ -158,7 +214,7 @@ struct Router {
     response.fields += origin
     response.fields += [
       ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
-      ("access-control-allow-headers", "last-event-id, cache-control"),
+      ("access-control-allow-headers", "last-event-id, cache-control, authorization"),
       ("access-control-max-age", "86400"),
     ]
     return response

@@ -13,6 +13,16 @@ struct SocketAddress {
     }
   }
 
+  /// That of the other side; nil: it has none.
+  init?(peerOf descriptor: Int32) {
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let outcome = withUnsafeMutableBytes(of: &storage) {
+      getpeername(descriptor, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), &length)
+    }
+    guard outcome == 0 else { return nil }
+    self.length = length
+  }
+
   var family: Int32 { Int32(storage.ss_family) }
 
   func withName<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
@@ -23,6 +33,19 @@ struct SocketAddress {
 
   /// `HOST:PORT`, in numbers.
   var text: String {
+    let (name, port) = parts
+    return name.contains(":") ? "[\(name)]:\(port)" : "\(name):\(port)"
+  }
+
+  /// The host in numbers; nil: it is an address of another kind. An IPv4 client of an IPv6 socket is known
+  /// by what everybody else calls it.
+  var host: String? {
+    guard family == AF_INET || family == AF_INET6 else { return nil }
+    let name = parts.host
+    return name.hasPrefix("::ffff:") && name.contains(".") ? String(name.dropFirst(7)) : name
+  }
+
+  private var parts: (host: String, port: String) {
     var host = [CChar](repeating: 0, count: 64)
     var port = [CChar](repeating: 0, count: 16)
     _ = withName {
@@ -30,9 +53,7 @@ struct SocketAddress {
         $0, $1, &host, socklen_t(host.count), &port, socklen_t(port.count),
         NI_NUMERICHOST | NI_NUMERICSERV)
     }
-    let name = SocketAddress.text(host)
-    return name.contains(":")
-      ? "[\(name)]:\(SocketAddress.text(port))" : "\(name):\(SocketAddress.text(port))"
+    return (SocketAddress.text(host), SocketAddress.text(port))
   }
 
   private static func text(_ characters: [CChar]) -> String {

@@ -1,21 +1,25 @@
 import CLibEv
 
 /// What a descriptor is ready for, or is watched for.
-struct IOEvents: OptionSet {
-  let rawValue: Int32
+package struct IOEvents: OptionSet {
+  package let rawValue: Int32
 
-  static let readable = IOEvents(rawValue: Int32(EV_READ))
-  static let writable = IOEvents(rawValue: Int32(EV_WRITE))
+  package init(rawValue: Int32) {
+    self.rawValue = rawValue
+  }
+
+  package static let readable = IOEvents(rawValue: Int32(EV_READ))
+  package static let writable = IOEvents(rawValue: Int32(EV_WRITE))
 }
 
 /// Watches one descriptor. libev's struct lives in memory of its own that never moves.
-final class IOWatcher {
+package final class IOWatcher {
   private let watcher = UnsafeMutablePointer<ev_io>.allocate(capacity: 1)
   private let loop: EventLoop
   private let handler: (IOEvents) -> Void
 
   /// `handler` runs on the loop; it may drop this watcher, which then goes when the handler returns.
-  init(loop: EventLoop, handler: @escaping (IOEvents) -> Void) {
+  package init(loop: EventLoop, handler: @escaping (IOEvents) -> Void) {
     self.loop = loop
     self.handler = handler
     watcher.initialize(to: ev_io())
@@ -29,7 +33,7 @@ final class IOWatcher {
   }
 
   /// Watches `descriptor` for `events` from now on, whatever was watched before.
-  func watch(_ descriptor: Int32, for events: IOEvents) {
+  package func watch(_ descriptor: Int32, for events: IOEvents) {
     let isSame = watcher.pointee.fd == descriptor && watcher.pointee.events & 3 == events.rawValue
     if isSame && ms_io_is_active(watcher) != 0 { return }
     ev_io_stop(loop.raw, watcher)
@@ -38,7 +42,7 @@ final class IOWatcher {
   }
 
   /// Stops watching; the descriptor may be closed after it.
-  func stop() {
+  package func stop() {
     ev_io_stop(loop.raw, watcher)
   }
 

@@ -33,6 +33,16 @@ enum ControlFrames {
     return Array("event: pgbus:gap-detected\ndata: \(data)\n\n".utf8)
   }
 
+  /// The last frame of one whose permission is over: it shall come back with a new one. It has no word of
+  /// pgbus's, which has nothing like it.
+  static let expired = Array(
+    """
+    event: millstream:expired
+    data: {"reason":"expired"}
+
+
+    """.utf8)
+
   /// The last frame: the server goes, the client shall come back.
   static let goodbye = Array(
     """

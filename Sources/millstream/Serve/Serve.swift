@@ -17,6 +17,8 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
 
   @OptionGroup var database: DatabaseOption
   @OptionGroup var secrets: SecretOptions
+  @OptionGroup(title: "Tokens") var tokens: TokenOptions
+  @OptionGroup(title: "Asking the application") var authorize: AuthorizeOptions
   @OptionGroup var log: LogOptions
 
   @Option(help: ArgumentHelp("HOST:PORT or unix:PATH; repeatable.", valueName: "address"))
@@ -107,7 +109,8 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
 
   static let environmentOptions: [EnvironmentOption] =
     DatabaseOption.environmentOptions + SecretOptions.environmentOptions
-    + LogOptions.environmentOptions + [
+    + TokenOptions.environmentOptions
+    + AuthorizeOptions.environmentOptions + LogOptions.environmentOptions + [
       .list("listen"), .value("listen-database"), .value("loops"), .value("store"),
       .value("pgmq-prefix"),
       .value("native-prefix"), .value("queue-prefix"), .list("public"), .list("allow-origin"),
@@ -141,9 +144,13 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
   }
 
   func run() throws {
+    let logger = log.makeLogger()
+    let endpoint = try endpointConfiguration(logger)
+    let access = AccessControl.Settings(
+      application: authorize.settings, keys: tokens.source(endpoint.tokens))
     let server = try Server(
-      configuration: configuration(), endpoint: try endpointConfiguration(),
-      loops: loops ?? min(Processors.count, Serve.maximumLoops), logger: log.makeLogger())
+      configuration: configuration(), endpoint: endpoint, access: access,
+      loops: loops ?? min(Processors.count, Serve.maximumLoops), logger: logger)
     try server.run(on: try addresses(), admin: try adminAddress())
   }
 
@@ -192,12 +199,13 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     return max(limit - max(64, min(limit / 16, 512)), 1)
   }
 
-  private func endpointConfiguration() throws -> EndpointConfiguration {
+  private func endpointConfiguration(_ logger: Logger) throws -> EndpointConfiguration {
     var endpoint = EndpointConfiguration()
     endpoint.pgmqPrefix = store == .native ? nil : pgmqPrefix
     endpoint.nativePrefix = store == .pgmq ? nil : nativePrefix
     endpoint.queuePrefix = queuePrefix
     endpoint.secrets = try secrets.load()
+    endpoint.tokens = try tokens.load(logger)
     endpoint.publicPatterns = publicPatterns
     endpoint.allowedOrigins = allowOrigin
     endpoint.headTimeoutMs = headTimeout.milliseconds

@@ -7,6 +7,7 @@ final class ServedLoop {
   let loop: EventLoop
   let instance: Instance
   let endpoint: Endpoint
+  private let access: AccessControl?
   /// Set before the loop runs: everything has been shut down.
   var stopped: () -> Void = {}
 
@@ -17,17 +18,20 @@ final class ServedLoop {
   /// - Throws: what is wrong with the configuration.
   init(
     _ loop: EventLoop, configuration: Configuration, endpoint: EndpointConfiguration,
-    hub: ListenerHub?, logger: Logger
+    access: AccessControl.Settings, hub: ListenerHub?, logger: Logger
   ) throws {
     self.loop = loop
     instance = try Instance(loop: loop, configuration: configuration, hub: hub, logger: logger)
     self.endpoint = Endpoint(
       loop: loop, instance: instance, configuration: endpoint, logger: logger)
+    self.access = AccessControl(
+      access, loop: loop, instance: instance, endpoint: self.endpoint, logger: logger)
     _ = stopping
   }
 
   /// Takes connections from `sockets`.
   func start(on sockets: [ListeningSocket]) {
+    access?.start()
     endpoint.start(on: sockets)
     instance.start()
   }
@@ -39,6 +43,7 @@ final class ServedLoop {
 
   private func stopHere() {
     endpoint.stop()
+    access?.stop()
     instance.shutdown { [unowned self] in stopped() }
   }
 }

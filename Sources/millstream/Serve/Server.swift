@@ -20,7 +20,8 @@ final class Server {
 
   /// - Throws: `ValidationError` if the configuration cannot be used.
   init(
-    configuration: Configuration, endpoint: EndpointConfiguration, loops: Int, logger: Logger
+    configuration: Configuration, endpoint: EndpointConfiguration,
+    access: AccessControl.Settings = AccessControl.Settings(), loops: Int, logger: Logger
   ) throws {
     DescriptorLimit.raise()
     var share = configuration
@@ -31,7 +32,8 @@ final class Server {
         loops > 1
         ? try ListenerHub(loop: eventLoops[0], configuration: configuration, logger: logger) : nil
       let served = try eventLoops.map { loop in
-        try ServedLoop(loop, configuration: share, endpoint: endpoint, hub: hub, logger: logger)
+        try ServedLoop(
+          loop, configuration: share, endpoint: endpoint, access: access, hub: hub, logger: logger)
       }
       main = served[0]
       others = Array(served.dropFirst())
@@ -127,6 +129,10 @@ final class Server {
       let count = statistics.reduce(0) { $0 + $1.closed(reason) }
       if count > 0 { account["\(reason)"] = "\(count)" }
     }
+    let refused = statistics.reduce(0) { $0 + $1.refusedTokens }
+    if refused > 0 { account["refusedTokens"] = "\(refused)" }
+    let failed = statistics.reduce(0) { $0 + $1.failedAuthorizations }
+    if failed > 0 { account["failedAuthorizations"] = "\(failed)" }
     return account
   }
 }

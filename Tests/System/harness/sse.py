@@ -53,7 +53,7 @@ class Block:
         """A message of the stream, stored or ephemeral; nothing that the server says itself."""
         return not self.is_comment and b"\ndata: " in b"\n" + self.raw and not (
             self.event or ""
-        ).startswith("pgbus:")
+        ).startswith(("pgbus:", "millstream:"))
 
     @property
     def is_goodbye(self):

@@ -1,0 +1,382 @@
+"""Proves that the application decides who may listen: what it is asked, what its answers do, and what
+becomes of clients while it is slow, down, or talks nonsense. The application is a real HTTP server."""
+
+import contextlib
+import re
+import select
+import time
+
+import pytest
+
+from harness.application import Application
+from harness.native import Publisher
+from harness.names import sign
+from harness.pgmq import Queue
+from harness.ports import free_port
+from harness.server import native_path, run
+from harness.tokens import SECRET, bearer, jwks, private_key, token
+from harness.waiting import wait_until
+
+NATIVE = "/streams/"
+QUEUES = "/pgbus/streams/"
+
+
+@pytest.fixture
+def application():
+    with Application() as application:
+        yield application
+
+
+@pytest.fixture
+def asking(serve, native_database, application):
+    """Starts a server that asks the application."""
+
+    def start(*flags, **options):
+        return serve(
+            native_database, "--authorize-url", application.url, "--public", "*", *flags, **options
+        )
+
+    return start
+
+
+def status(server, path, *fields):
+    with server.get(path, *fields) as client:
+        return client.head.status
+
+
+def ending(server):
+    """Stops the server, and returns what it has counted."""
+    server.stop()
+    line = server.wait_for_line(r" stopped ", "the last line")
+    return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", line)}
+
+
+# What it is asked
+
+
+def test_what_the_application_is_told(asking, application):
+    server = asking("--authorize-header", "X-Tenant", "--authorize-header", "Origin")
+    fields = [
+        "Cookie: session=abc", "Cookie: theme=dark", "Authorization: Basic eDp5", "x-tenant: 7",
+        "X-Other: secret", "X-Forwarded-For: 192.0.2.1",
+    ]  # fmt: skip
+    assert status(server, NATIVE + "room:%C3%A9%2525", *fields) == 200
+    ((path, headers),) = application.requests
+    assert path == "/may-listen"
+    assert headers["x-millstream-stream"] == "room:%c3%a9%2525"
+    assert headers["x-millstream-store"] == "native"
+    assert headers["cookie"] == "session=abc; theme=dark"
+    assert headers["authorization"] == "Basic eDp5"
+    assert headers["x-tenant"] == "7"
+    assert headers["x-forwarded-for"] == "192.0.2.1, 127.0.0.1"
+    assert headers["x-other"] is None and headers["origin"] is None
+
+
+def test_connections_to_it_are_kept(asking, application):
+    server = asking()
+    for number in range(20):
+        assert status(server, NATIVE + f"room:{number}") == 200
+    assert len(application.requests) == 20
+    assert application.connection_count == 1
+
+
+def test_names_that_are_not_in_order_are_not_asked_about(serve, native_database, application):
+    server = serve(native_database, "--authorize-url", application.url)
+    assert status(server, NATIVE + "room") == 404
+    assert status(server, native_path("room") + "?since=x") == 400
+    assert status(server, native_path("room")) == 200
+    assert len(application.requests) == 1
+
+
+# What its answers do
+
+
+@pytest.mark.parametrize(
+    "answer, expected",
+    [
+        ((200, b"ok"), 200),
+        ((204, b""), 200),
+        ((200, b"", "application/json"), 200),
+        ((200, {}), 200),
+        ((200, {"member": None, "more": [1]}), 200),
+        ((401, b"no"), 403),
+        ((403, {"member": "x"}), 403),
+        ((200, {"expires_at": 1000}), 403),
+        ((302, b""), 503),
+        ((404, b""), 503),
+        ((500, b"oops"), 503),
+        ((503, b""), 503),
+        ((200, b"{nonsense", "application/json"), 503),
+        ((200, []), 503),
+        ((200, {"labels": "admins"}), 503),
+        ((200, {"labels": ["x"] * 65}), 503),
+        ((200, {"expires_at": "soon"}), 503),
+        ((200, b"x" * 100_000), 503),
+        (b"this is no HTTP\r\n\r\n", 503),
+        (None, 503),
+    ],
+)
+def test_answers(asking, application, answer, expected):
+    application.answer = lambda path, headers: answer
+    server = asking()
+    with server.get(NATIVE + "room") as client:
+        assert client.head.status == expected
+        assert client.head["retry-after"] == ("2" if expected == 503 else None)
+    counted = ending(server).get("failedAuthorizations", 0)
+    assert counted == (1 if expected == 503 else 0)
+
+
+def test_labels_decide_what_is_seen_in_both_stores(serve, full_database, application):
+    def answer(path, headers):
+        return 200, {"member": headers["cookie"], "labels": [headers["cookie"]]}
+
+    application.answer = answer
+    server = serve(full_database, "--authorize-url", application.url)
+    with Queue(full_database, "chat") as queue, Publisher(full_database, "chat") as publisher:
+        queue.create()
+        for prefix, send in [(NATIVE, publisher.send), (QUEUES, queue.send)]:
+            path = prefix + sign("chat") + "?since=0"
+            with (
+                server.get(path, "Cookie: admins") as admin,
+                server.get(path, "Cookie: guests") as guest,
+            ):
+                admin.connection_id()
+                guest.connection_id()
+                send("secret", visible_to="admins")
+                send("open")
+                assert [block.data for block in admin.broadcasts(2)] == ["secret", "open"]
+                assert guest.broadcast().data == "open"
+            with server.get(path, "Cookie: guests") as guest:
+                assert guest.broadcast().data == "open"
+
+
+def test_the_end_that_it_sets_closes_the_connection(asking, application):
+    end = int(time.time()) + 3
+    application.answer = lambda path, headers: (200, {"expires_at": end})
+    server = asking()
+    with server.get(NATIVE + "room") as client:
+        client.connection_id()
+        last = client.read_to_end()[-1]
+        assert end <= time.time() < end + 2
+        assert (last.event, last.data) == ("millstream:expired", '{"reason":"expired"}')
+    assert ending(server)["expired"] == 1
+
+
+# While it is slow or down
+
+
+def test_a_slow_application_is_given_up(asking, application):
+    application.answer = lambda path, headers: application.hold()
+    server = asking("--authorize-timeout", "300ms")
+    begin = time.monotonic()
+    assert status(server, NATIVE + "room") == 503
+    assert 0.25 < time.monotonic() - begin < 5
+    # Others are served meanwhile; the loop does not wait.
+    application.release()
+    application.answer = lambda path, headers: (200, b"")
+    assert status(server, NATIVE + "room") == 200
+    assert ending(server)["failedAuthorizations"] == 1
+
+
+def test_a_slow_application_holds_nobody_up(asking, application):
+    server = asking("--authorize-timeout", "60s", "--head-timeout", "60s")
+    with server.subscribe("room", path=NATIVE + "room") as live:
+        application.answer = lambda path, headers: (application.hold(), (200, b""))[1]
+        with server.get(NATIVE + "other") as waiting:
+            application.wait_for_requests(2)
+            assert not waiting.has_block(limit=0)
+            with server.get("/elsewhere") as other:
+                assert other.head.status == 404
+            application.release()
+            assert waiting.head.status == 200
+        assert live.stream.is_over is False
+
+
+def test_an_application_that_is_down(serve, native_database):
+    url = f"http://127.0.0.1:{free_port()}/"
+    server = serve(native_database, "--authorize-url", url, "--public", "*")
+    assert status(server, NATIVE + "room") == 503
+    assert "does not say who may listen" in server.log_text()
+
+
+def test_an_application_that_comes_back(asking, application):
+    server = asking()
+    assert status(server, NATIVE + "room") == 200
+    port = application.port
+    application.stop()
+    wait_until(lambda: status(server, NATIVE + "room") == 503, "a refusal")
+    application.start(port)
+    wait_until(lambda: status(server, NATIVE + "room") == 200, "an answer")
+
+
+def test_so_many_questions_at_once(asking, application):
+    application.answer = lambda path, headers: (application.hold(), (200, b""))[1]
+    server = asking(
+        "--authorize-concurrency", "3", "--authorize-timeout", "60s", "--head-timeout", "60s"
+    )
+    clients = [server.get(NATIVE + f"room:{number}") for number in range(12)]
+    gone = [server.get(NATIVE + f"gone:{number}") for number in range(5)]
+    application.wait_for_requests(3)
+    for client in gone:
+        client.close()
+    before = server.descriptor_count()
+    wait_until(lambda: server.descriptor_count() <= before, "the end of those who left")
+    application.release()
+    assert all(client.head.status == 200 for client in clients)
+    assert application.most_at_once == 3
+    for client in clients:
+        client.close()
+    # Who had left before its turn came was not asked about.
+    assert len(application.requests) <= 12 + len(gone)
+
+
+def test_too_many_questions(asking, application):
+    application.answer = lambda path, headers: (application.hold(), (200, b""))[1]
+    server = asking(
+        "--authorize-concurrency", "1", "--authorize-timeout", "60s", "--head-timeout", "60s"
+    )
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(server.get(NATIVE + f"room:{number}")) for number in range(1_100)
+        ]
+        # The harness's `select` ends at descriptor 1,024.
+        poll = select.epoll()
+        for client in clients:
+            poll.register(client.socket, select.EPOLLIN)
+        wait_until(lambda: len(poll.poll(0, 2_000)) >= 75, "refusals")
+        poll.close()
+        application.release()
+        answers = [client.socket.recv(12)[-3:] for client in clients]
+    assert {answer: answers.count(answer) for answer in answers} == {b"200": 1_025, b"503": 75}
+    assert len([line for line in server.log if "does not say" in line]) == 1
+
+
+# What is kept
+
+
+def test_answers_are_kept_for_a_short_time(asking, application):
+    application.answer = lambda path, headers: (200 if headers["cookie"] == "a" else 403, b"")
+    server = asking("--authorize-cache", "500ms")
+    for _ in range(5):
+        assert status(server, NATIVE + "room", "Cookie: a") == 200
+        assert status(server, NATIVE + "room", "Cookie: b") == 403
+    assert len(application.requests) == 2
+    assert status(server, NATIVE + "other", "Cookie: a") == 200
+    assert len(application.requests) == 3
+    application.answer = lambda path, headers: (403, b"")
+    wait_until(lambda: status(server, NATIVE + "room", "Cookie: a") == 403, "another answer")
+
+
+def test_failures_are_not_kept(asking, application):
+    application.answer = lambda path, headers: (500, b"")
+    server = asking("--authorize-cache", "1h")
+    assert status(server, NATIVE + "room") == 503
+    application.answer = lambda path, headers: (200, b"")
+    assert status(server, NATIVE + "room") == 200
+
+
+# With tokens
+
+
+def test_a_token_and_the_application(serve, native_database, application, tmp_path):
+    """Both have to agree; the application says who it is, if it says anything."""
+    (tmp_path / "secrets").write_text(SECRET)
+    server = serve(
+        native_database, "--authorize-url", application.url,
+        "--jwt-secret-file", str(tmp_path / "secrets"),
+    )  # fmt: skip
+    field = bearer({"streams": ["room"], "labels": ["token"]})
+    assert status(server, NATIVE + "other", field) == 403
+    assert status(server, NATIVE + "room") == 401
+    assert application.requests == []
+    with Publisher(native_database, "room") as publisher:
+        for answer, seen in [((204, b""), "token"), ((200, {"labels": ["app"]}), "app")]:
+            application.answer = lambda path, headers: answer
+            with server.get(NATIVE + "room", field) as client:
+                client.connection_id()
+                for label in ["token", "app"]:
+                    publisher.send(label, visible_to=label)
+                assert client.broadcast().data == seen
+    application.answer = lambda path, headers: (403, b"")
+    assert status(server, NATIVE + "room", field) == 403
+
+
+def test_keys_from_a_url(serve, native_database, application):
+    first, second = private_key("ES256"), private_key("EdDSA")
+    keys = {"first": first}
+    application.answer = lambda path, headers: (200, jwks(**keys).encode())
+    server = serve(native_database, "--jwks-url", application.url, "--jwks-refresh", "200ms")
+    old = bearer({"streams": ["room"]}, first, "ES256", kid="first")
+    new = bearer({"streams": ["room"]}, second, "EdDSA", kid="second")
+    assert status(server, NATIVE + "room", old) == 200
+    assert status(server, NATIVE + "room", new) == 401
+    keys["second"] = second
+    wait_until(lambda: status(server, NATIVE + "room", new) == 200, "the new key")
+    # While the URL is down the old ones stay.
+    application.answer = lambda path, headers: (500, b"")
+    count = len(application.requests)
+    application.wait_for_requests(count + 1)
+    assert status(server, NATIVE + "room", old) == 200
+    application.answer = lambda path, headers: (200, jwks(second=second).encode())
+    wait_until(lambda: status(server, NATIVE + "room", old) == 401, "the end of the old key")
+
+
+def test_a_token_waits_for_the_first_keys(serve, native_database, application):
+    key = private_key("RS256")
+
+    def answer(path, headers):
+        application.hold()
+        return 200, jwks(a=key).encode()
+
+    application.answer = answer
+    server = serve(native_database, "--jwks-url", application.url)
+    field = bearer({"streams": ["room"]}, key, "RS256", kid="a")
+    with server.get(NATIVE + "room", field) as client:
+        application.wait_for_requests(1)
+        application.release()
+        assert client.head.status == 200
+
+
+def test_without_any_keys(serve, native_database):
+    url = f"http://127.0.0.1:{free_port()}/"
+    server = serve(native_database, "--jwks-url", url)
+    field = bearer({"streams": ["room"]}, private_key("RS256"), "RS256", kid="a")
+    server.wait_for_line("cannot fetch the keys", "a warning")
+    assert status(server, NATIVE + "room", field) in (401, 503)
+    assert status(server, native_path("room")) == 200
+
+
+def test_secrets_from_a_url_are_not_taken(serve, native_database, application):
+    set = b'{"keys":[{"kty":"oct","k":"%s"}]}' % token({})[:40].encode().replace(b".", b"")
+    application.answer = lambda path, headers: (200, set)
+    server = serve(native_database, "--jwks-url", application.url)
+    server.wait_for_line("cannot fetch the keys", "a warning")
+
+
+@pytest.mark.parametrize(
+    "flags, reason",
+    [
+        (["--authorize-url", "ftp://host/"], "http:// or https://"),
+        (["--authorize-url", "http:///x"], "name a host"),
+        (["--jwks-url", "file:///etc/passwd"], "http:// or https://"),
+        (["--authorize-header", "a b"], "no name of a header field"),
+        (["--authorize-header", "a: b"], "no name of a header field"),
+        (["--authorize-concurrency", "0"], "from 1"),
+        (["--authorize-timeout", "0s"], "above 0"),
+    ],
+)
+def test_configurations_that_are_refused(flags, reason):
+    refused = run("serve", *flags)
+    assert refused.returncode == 64
+    assert reason in refused.stderr.decode()
+
+
+def test_several_loops_ask_on_their_own(serve, native_database, application):
+    server = serve(
+        native_database, "--authorize-url", application.url, "--public", "*", "--loops", "3"
+    )
+    clients = [server.get(NATIVE + "room") for _ in range(60)]
+    assert all(client.head.status == 200 for client in clients)
+    for client in clients:
+        client.close()
+    assert 1 < application.connection_count
