@@ -26,8 +26,10 @@ def clean_environment():
 def serve_arguments(command, conninfo, store, flags):
     """How `command` is told to serve a database on a free port."""
     arguments = [*command, "serve", "--listen", "127.0.0.1:0", "--database", conninfo]
-    # One loop unless something else is said: most figures are of one core.
+    # One loop unless something else is said: most figures are of one core. Whoever watches it asks Postgres,
+    # too, and several run at a time.
     arguments += [] if "--loops" in flags else ["--loops", "1"]
+    arguments += [] if "--admin" in flags else ["--admin", "none"]
     return [*arguments, *flags, "--public", "bench:*", "--store", store]
 
 

@@ -83,18 +83,3 @@ extension StreamLog {
     return idBefore(chunk.start + UInt64(chunk.entries[index].offset))
   }
 }
-
-extension SocketAddress {
-  /// The other side's; nil: it has none, as on a Unix socket, or is gone.
-  fileprivate init?(peerOf descriptor: Int32) {
-    var storage = sockaddr_storage()
-    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    let address = withUnsafeMutableBytes(of: &storage) { bytes -> SocketAddress? in
-      let name = bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self)
-      guard getpeername(descriptor, name, &length) == 0 else { return nil }
-      return SocketAddress(name, length: length)
-    }
-    guard let address, [AF_INET, AF_INET6].contains(address.family) else { return nil }
-    self = address
-  }
-}

@@ -13,7 +13,7 @@ struct SocketAddress {
     }
   }
 
-  /// That of the other side; nil: it has none.
+  /// That of the other side; nil: it has none, as on a Unix socket, or is gone.
   init?(peerOf descriptor: Int32) {
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
     let outcome = withUnsafeMutableBytes(of: &storage) {
@@ -21,6 +21,7 @@ struct SocketAddress {
     }
     guard outcome == 0 else { return nil }
     self.length = length
+    guard family == AF_INET || family == AF_INET6 else { return nil }
   }
 
   var family: Int32 { Int32(storage.ss_family) }

@@ -4,7 +4,8 @@ import Logging
 /// notifies a wake-up of its backend.
 ///
 /// It lives on the first loop, is that loop's own source, and has the others (`RemoteListener`) told what
-/// they want to hear: a loop that has no subscriber to a stream is not even woken. Between the threads is a `LoopLink` for each, and nothing else.
+/// they want to hear: a loop that has no subscriber to a stream is not even woken. Between the threads is a
+/// `LoopLink` for each, and nothing else.
 package final class ListenerHub: NotificationSource {
   /// So many bytes wait for a loop. It has missed seconds of everything when that is reached.
   static let waitingLimitBytes = 8 * 1024 * 1024
@@ -52,6 +53,8 @@ package final class ListenerHub: NotificationSource {
   deinit {
     wishesBell.remove()
   }
+
+  override var ownSession: PostgresSession? { listener.session }
 
   /// What an instance on `loop` hears with. To be asked before any of the loops runs.
   func source(for loop: EventLoop) -> NotificationSource {

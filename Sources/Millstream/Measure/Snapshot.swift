@@ -48,6 +48,6 @@ extension Instance {
 
   private var sessions: [SessionSnapshot] {
     if configuration.stores.isEmpty { return [] }
-    return [parts.listener.session, parts.reads].map(SessionSnapshot.init)
+    return [parts.listener.ownSession, parts.reads].compactMap { $0.map(SessionSnapshot.init) }
   }
 }

@@ -25,6 +25,8 @@ final class Listener: NotificationSource {
     session.events.notified = { [unowned self] in notified($0, $1) }
   }
 
+  override var ownSession: PostgresSession? { session }
+
   override var isExpected: Bool { session.isExpected }
 
   override func start() {

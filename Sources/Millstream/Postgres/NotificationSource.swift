@@ -13,6 +13,9 @@ package class NotificationSource {
   /// So many notifications did not come through to here. `lost` and `listening` follow.
   var dropped: (Int) -> Void = { _ in }
 
+  /// The LISTEN session, on the loop that has it.
+  var ownSession: PostgresSession? { nil }
+
   /// Whether a session is there, or comes soon as far as is known.
   var isExpected: Bool { false }
 
