@@ -11,7 +11,6 @@ import Synchronization
 final class Host: @unchecked Sendable {
   enum Phase: Int { case made, started, stopping, stopped }
 
-  let settings: HostSettings
   let callbacks: HostCallbacks
   let loop: EventLoop
   let instance: Instance
@@ -29,7 +28,6 @@ final class Host: @unchecked Sendable {
   private var completions: [() -> Void] = []
 
   init(_ settings: HostSettings) throws {
-    self.settings = settings
     let callbacks = HostCallbacks(settings.callbacks)
     self.callbacks = callbacks
     if let borrowed = settings.loop {

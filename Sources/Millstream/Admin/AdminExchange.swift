@@ -14,7 +14,7 @@ package final class AdminExchange {
   private var state = State.reading
   private var isHead = false
   private var received: [UInt8] = []
-  private var response: [UInt8] = []
+  private var response: PendingResponse?
   private let watcher: IOWatcher
   /// When it has to be over, in milliseconds of the monotonic clock.
   let deadlineMs: Int64
@@ -89,26 +89,22 @@ package final class AdminExchange {
     guard state == .reading || state == .answering else { return }
     var response = response
     response.isHeadOnly = isHead
-    self.response = response.encoded
+    self.response = PendingResponse(response)
     state = .responding
     send()
   }
 
   private func send() {
-    let outcome = response.withUnsafeBytes { calls.send(descriptor, $0.baseAddress!, $0.count) }
-    switch outcome {
-    case .closed, .timedOut: end()
-    case .wouldBlock: watcher.watch(descriptor, for: .writable)
-    case .transferred(let count):
-      response.removeFirst(count)
-      if response.isEmpty { linger() } else { watcher.watch(descriptor, for: .writable) }
+    switch response?.send(to: descriptor, calls) {
+    case .sent: linger()
+    case .waits: watcher.watch(descriptor, for: .writable)
+    case .gone, nil: end()
     }
   }
 
-  /// Closing at once could reset the connection before the client has read the answer.
   private func linger() {
     state = .lingering
-    shutdown(descriptor, Int32(SHUT_WR))
+    response = nil
     watcher.watch(descriptor, for: .readable)
   }
 

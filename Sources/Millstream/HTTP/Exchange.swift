@@ -17,7 +17,7 @@ final class Exchange {
   private var parser = RequestParser()
   /// What came so far of a head that did not come at once.
   private var received: [UInt8] = []
-  private var response: [UInt8] = []
+  private var response: PendingResponse?
   private var drained = 0
   private let watcher: IOWatcher
 
@@ -155,27 +155,22 @@ final class Exchange {
   private func respond(_ response: HTTPResponse) {
     state = .responding
     received = []
-    self.response = response.encoded
+    self.response = PendingResponse(response)
     deadlineMs = endpoint.clock.monotonicMs + Exchange.lingerMs
     sendResponse()
   }
 
   private func sendResponse() {
-    let outcome = response.withUnsafeBytes {
-      calls.send(descriptor, $0.baseAddress!, $0.count)
-    }
-    switch outcome {
-    case .closed, .timedOut: end()
-    case .wouldBlock: watcher.watch(descriptor, for: .writable)
-    case .transferred(let count):
-      response.removeFirst(count)
-      if response.isEmpty { linger() } else { watcher.watch(descriptor, for: .writable) }
+    switch response?.send(to: descriptor, calls) {
+    case .sent: linger()
+    case .waits: watcher.watch(descriptor, for: .writable)
+    case .gone, nil: end()
     }
   }
 
   private func linger() {
     state = .lingering
-    shutdown(descriptor, Int32(SHUT_WR))
+    response = nil
     watcher.watch(descriptor, for: .readable)
     drain()
   }

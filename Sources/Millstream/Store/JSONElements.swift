@@ -18,13 +18,12 @@ struct JSONElements {
 
   /// The next element; not to be called again after `end` or `malformed`.
   mutating func next() -> Step {
-    if isFirst || !scanner.skip(UInt8(ascii: ",")) {
-      if scanner.skip(UInt8(ascii: "]")) { return scanner.isAtEnd() ? .end : .malformed }
-      guard isFirst else { return .malformed }
+    defer { isFirst = false }
+    switch scanner.place(isFirst: isFirst, close: UInt8(ascii: "]")) {
+    case .end: return .end
+    case .malformed: return .malformed
+    case .item: return scanner.value(depth: 1).map { .element($0) } ?? .malformed
     }
-    isFirst = false
-    guard let value = scanner.value(depth: 1) else { return .malformed }
-    return .element(value)
   }
 }
 

@@ -21,12 +21,13 @@ struct JSONMembers {
 
   /// The next member; not to be called again after `end` or `malformed`.
   mutating func next() -> Step {
-    if scanner.skip(UInt8(ascii: "}")) {
-      return scanner.isAtEnd() ? .end : .malformed
+    defer { isFirst = false }
+    switch scanner.place(isFirst: isFirst, close: UInt8(ascii: "}")) {
+    case .end: return .end
+    case .malformed: return .malformed
+    case .item:
+      guard let key = scanner.key(), let value = scanner.value(depth: 1) else { return .malformed }
+      return .member(key: key, value: value)
     }
-    guard isFirst || scanner.skip(UInt8(ascii: ",")) else { return .malformed }
-    isFirst = false
-    guard let key = scanner.key(), let value = scanner.value(depth: 1) else { return .malformed }
-    return .member(key: key, value: value)
   }
 }

@@ -40,6 +40,20 @@ struct JSONScanner {
     return true
   }
 
+  /// What stands where the next item of an object or array is looked for.
+  enum Place {
+    case item
+    /// It is complete and nothing but blanks follows it.
+    case end
+    case malformed
+  }
+
+  /// Steps over what stands before the next item of what ends with `close`: a comma, but for the first.
+  mutating func place(isFirst: Bool, close: UInt8) -> Place {
+    if skip(close) { return isAtEnd() ? .end : .malformed }
+    return isFirst || skip(UInt8(ascii: ",")) ? .item : .malformed
+  }
+
   /// The name of a member and the colon behind it.
   mutating func key() -> JSONString? {
     skipBlanks()
