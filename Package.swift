@@ -21,6 +21,8 @@ let package = Package(
     // For the command alone: what is linked with the library asks nobody over HTTP.
     .systemLibrary(
       name: "CLibCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    // libcurl needs it anyway.
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CSystem"),
     .target(
       name: "Millstream",
@@ -40,10 +42,12 @@ let package = Package(
     .executableTarget(
       name: "millstream",
       dependencies: [
-        "Millstream", "CLibCrypto", "CLibPQ", "CLibCurl",
+        "Millstream", "CLibCrypto", "CLibPQ", "CLibCurl", "CZlib",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
-      ]
+      ],
+      exclude: ["Browser/millstream.d.ts"],
+      resources: [.embedInCode("Status/status.html"), .embedInCode("Browser/millstream.js")]
     ),
     // The benchmark's load client: nothing of the library is in it.
     .target(name: "CLoad", path: "bench/load/CLoad"),

@@ -2,9 +2,12 @@
 # Brings what the build and the tests need, and is quick when all of it is there.
 #
 #   Tests/setup.sh packages   the Debian packages alone (what `make demo` needs)
+#   Tests/setup.sh deb        what Debian packages are made with
+#   Tests/setup.sh check-deb  those, and what they are checked with
 #   Tests/setup.sh all        those, a Python environment in .build-tools/venv with the
 #                             requirements of the system tests, PGMQ's SQL in
-#                             .build-tools/pgmq.sql and .build-tools/promtool (the default)
+#                             .build-tools/pgmq.sql, and .build-tools/promtool, nginx,
+#                             turbo.js and typescript (the default)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,17 +15,22 @@ readonly tools=.build-tools
 readonly requirements=Tests/System/requirements.txt
 # The Python package that carries PGMQ 1.13 as plain SQL; nothing else of it is used.
 readonly pgmq_package=pgmq==1.1.4
+# The Python package that carries Turbo 7.1 as one file.
+readonly turbo_package=turbo-django==0.4.4
 readonly packages=(
-  libev-dev libpq-dev libssl-dev libcurl4-openssl-dev pkg-config
+  libev-dev libpq-dev libssl-dev libcurl4-openssl-dev zlib1g-dev pkg-config
   postgresql postgresql-contrib curl python3-venv
 )
 # The real browser of the demo page's test, a real pooler (neither runs as a service), callgrind and
-# memcheck, what the library's hosts are compiled with and its manual is checked with, and what the
-# example hosts stand on.
+# memcheck, what the library's hosts are compiled with and its manual is checked with, what the
+# example hosts stand on, and the shells that complete commands.
 readonly test_packages=(
-  chromium pgbouncer valgrind g++ mandoc
+  chromium pgbouncer valgrind g++ mandoc nodejs
   ruby ruby-rack puma libglib2.0-dev
+  zsh fish
 )
+readonly deb_packages=(build-essential debhelper)
+readonly check_deb_packages=(lintian mmdebstrap)
 
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -55,32 +63,32 @@ install_environment() {
   cp "$requirements" "$installed"
 }
 
-# Renamed into place at the end, so that an interrupted download is no download.
-fetch_pgmq() {
-  [ -s "$tools/pgmq.sql" ] && return 0
-  echo "setup: $pgmq_package for $tools/pgmq.sql" >&2
-  local download="$tools/pgmq-download"
+# from_wheel PACKAGE FILE NAME: one file of a Python package, under a name in the tools. Renamed into place at
+# the end, so that an interrupted download is no download.
+from_wheel() {
+  [ -s "$tools/$3" ] && return 0
+  echo "setup: $1 for $tools/$3" >&2
+  local download="$tools/$3-download"
   rm -rf "$download"
   mkdir -p "$download"
   "$tools/venv/bin/python" -m pip download --quiet --disable-pip-version-check \
-    --no-deps --only-binary :all: --dest "$download" "$pgmq_package" >&2
-  python3 -m zipfile -e "$download"/pgmq-*.whl "$download"
-  mv "$download/pgmq/sql/pgmq.sql" "$tools/pgmq.sql"
+    --no-deps --only-binary :all: --dest "$download" "$1" >&2
+  python3 -m zipfile -e "$download"/*.whl "$download"
+  mv "$download/$2" "$tools/$3"
   rm -rf "$download"
 }
 
-# Out of Debian's package, which is not installed: it would start a service.
-fetch_promtool() {
-  [ -x "$tools/promtool" ] && return 0
-  echo "setup: $tools/promtool" >&2
-  local download="$tools/prometheus-download"
+# from_deb PACKAGE PATH NAME: the same out of a package of Debian's, which is not installed.
+from_deb() {
+  [ -e "$tools/$3" ] && return 0
+  echo "setup: $1 for $tools/$3" >&2
+  local download="$tools/$3-download"
   rm -rf "$download"
   mkdir -p "$download"
-  (cd "$download" && { apt-get download -qq prometheus 2>/dev/null ||
-    { as_root apt-get update -qq && apt-get download -qq prometheus; }; }) >&2
-  dpkg-deb --fsys-tarfile "$download"/prometheus_*.deb |
-    tar -x -C "$download" --strip-components 3 ./usr/bin/promtool
-  mv "$download/promtool" "$tools/promtool"
+  (cd "$download" && { apt-get download -qq "$1" 2>/dev/null ||
+    { as_root apt-get update -qq && apt-get download -qq "$1"; }; }) >&2
+  dpkg-deb --fsys-tarfile "$download/$1"_*.deb | tar -x -C "$download" "./$2"
+  mv "$download/$2" "$tools/$3"
   rm -rf "$download"
 }
 
@@ -88,15 +96,25 @@ case "${1:-all}" in
   packages)
     install_packages "${packages[@]}"
     ;;
+  deb)
+    install_packages "${deb_packages[@]}"
+    ;;
+  check-deb)
+    install_packages "${deb_packages[@]}" "${check_deb_packages[@]}"
+    ;;
   all)
     install_packages "${packages[@]}" "${test_packages[@]}"
     mkdir -p "$tools"
     install_environment
-    fetch_pgmq
-    fetch_promtool
+    from_wheel "$pgmq_package" pgmq/sql/pgmq.sql pgmq.sql
+    from_wheel "$turbo_package" turbo/static/turbo/js/turbo.min.js turbo.js
+    # Installed, these would start a service.
+    from_deb prometheus usr/bin/promtool promtool
+    from_deb nginx usr/sbin/nginx nginx
+    from_deb node-typescript usr/share/nodejs/typescript typescript
     ;;
   *)
-    echo "usage: Tests/setup.sh [packages|all]" >&2
+    echo "usage: Tests/setup.sh [packages|deb|check-deb|all]" >&2
     exit 64
     ;;
 esac

@@ -20,7 +20,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from driver import (  # noqa: E402
-    churn, compare, counts, embedded, fairness, fanout, idle_cpu, latency, loops, many_streams, memory,
+    churn, compare, counts, embedded, fairness, fanout, idle_cpu, lanes, latency, loops, many_streams, memory,
     publishing, replay, replay_long, scale, start, storm, table,
 )
 from driver.bench import Bench  # noqa: E402
@@ -47,6 +47,7 @@ SCENARIOS = {
     "scale": scale.scale,
     "peers": compare.compare,
     "embedded": embedded.embedded,
+    "lanes": lanes.lanes,
 }
 WITHOUT_DATABASE = ("memory",)
 

@@ -73,7 +73,7 @@ typedef enum millstream_result {
   MILLSTREAM_OK = 0,
   /* NULL where it is not allowed, a struct's size that is unknown, a value out of range. */
   MILLSTREAM_INVALID_ARGUMENT = 1,
-  /* Text that is no stream name, no address, no connection string. */
+  /* Text that is no stream name, no address, no connection string, no JSON object. */
   MILLSTREAM_INVALID_TEXT = 2,
   /* The cursor is neither an id nor one with an epoch. */
   MILLSTREAM_INVALID_CURSOR = 3,
@@ -98,7 +98,9 @@ typedef enum millstream_result {
   /* The handle is of the process that this one was forked from. */
   MILLSTREAM_FORKED = 13,
   /* The system refused: errno says why. */
-  MILLSTREAM_SYSTEM_ERROR = 14
+  MILLSTREAM_SYSTEM_ERROR = 14,
+  /* The end that the context gives has passed: nobody is let in to be sent away at once. */
+  MILLSTREAM_TOO_LATE = 15
 } millstream_result;
 
 /* A sentence for a result; never NULL, never freed. [any thread] */
@@ -132,8 +134,8 @@ typedef enum millstream_close_reason {
   MILLSTREAM_IDLE = 2,           /* no broadcast for longer than idle_timeout_ms */
   MILLSTREAM_OVERTAKEN = 3,      /* it was so far behind that what was due could not be kept */
   MILLSTREAM_SHUTDOWN = 4,       /* the instance was shut down */
-  MILLSTREAM_REQUESTED = 5,      /* the host closed it */
-  MILLSTREAM_TOO_SLOW = 6,       /* it took less than 64 bytes a second over write_deadline_ms */
+  MILLSTREAM_REQUESTED = 5,      /* the host closed it, or the application (millstream.close) */
+  MILLSTREAM_TOO_SLOW = 6,       /* less than minimum_rate_bytes_per_second, over write_deadline_ms */
   MILLSTREAM_TIMED_OUT = 7,      /* the kernel gave it up */
   MILLSTREAM_EXPIRED = 8         /* what let it in has expired */
 } millstream_close_reason;
@@ -154,6 +156,13 @@ typedef struct millstream_context {
    * client had gone before it was connected. Not if the call that was given the context has failed. It
    * cannot call the instance. NULL: nobody has to be told. */
   void (*release)(void *tag);
+  /* What others are shown of the member where `presence_patterns` fit: a JSON object of at most 2,048 bytes,
+   * without \u0000 in it. What is anything else is MILLSTREAM_INVALID_TEXT. NULL: {}. */
+  const char *metadata;
+  /* When the connection is closed, after the event `millstream:expired`, in seconds since 1970; 0: never. If
+   * that has passed, nobody is let in: millstream_subscribe returns MILLSTREAM_TOO_LATE, and to
+   * millstream_authorize it is MILLSTREAM_FORBID. */
+  int64_t expires_at;
 } millstream_context;
 MILLSTREAM_INITIALIZER(millstream_context)
 
@@ -192,8 +201,9 @@ MILLSTREAM_INITIALIZER(millstream_message)
 
 /* Asks whether a client may listen to a stream whose name is in order. Called for raw descriptors and
  * for connections that millstream_listen accepted. Answer with millstream_authorize, from within the
- * callback or later; until then the client waits, no longer than head_timeout_ms. The accessors below
- * can be used until the answer. */
+ * callback or later; until then the client waits, no longer than head_timeout_ms: then it is refused for now
+ * (503). The accessors below can be used until the answer. Patterns of streams that are no more than public are
+ * refused without asking. */
 typedef void (*millstream_authorize_callback)(void *user, millstream_authorization *question);
 
 /* Whether a connection may see what carries `label`. Called for frames with `visible_to` alone, each
@@ -234,6 +244,9 @@ typedef enum millstream_verdict {
 typedef millstream_verdict (*millstream_filter_callback)(
     void *user, millstream_store_kind store, const char *stream, const millstream_message *message,
     millstream_message *replacement);
+
+/* A drain is over: everybody was told, or the instance was shut down or destroyed before. */
+typedef void (*millstream_drained_callback)(void *user, bool is_complete);
 
 /* A shutdown is complete: every connection was closed. The last callback that an instance makes;
  * millstream_destroy may be called from within it. */
@@ -289,8 +302,8 @@ typedef enum millstream_loop_kind {
   MILLSTREAM_LOOP_THREAD = 2
 } millstream_loop_kind;
 
-/* What an instance has to know. Times are milliseconds, and negative only where that is said to mean
- * never; what is 0 or NULL after millstream_options_init() stands for the default that is named here. */
+/* What an instance has to know. Times are milliseconds, and negative only where it is said what
+ * that means; what is 0 or NULL after millstream_options_init() stands for the default that is named. */
 typedef struct millstream_options {
   size_t size;
 
@@ -341,6 +354,19 @@ typedef struct millstream_options {
   millstream_log_callback log;
   void *log_user;
   millstream_log_level log_level; /* the least that is logged; 0: MILLSTREAM_LOG_DEBUG, everything */
+
+  /* Streams in Postgres that tell those who are on them who else is, such as "room:*": members are those
+   * whose context names one. Needs pgbus's table of members, or the native schema, and one session more. */
+  const char *const *presence_patterns;
+  size_t presence_pattern_count;
+  int64_t presence_grace_ms; /* who is back within that has never left; 0: 5,000; negative: none */
+  /* Where ids become visible out of order (PGMQ), messages wait so long at most for an open transaction that
+   * may commit one below them; 0: 10,000; negative: not at all */
+  int64_t hole_wait_ms;
+  /* What a client that is behind has to take, over write_deadline_ms; 0: 64; negative: anything will do */
+  int64_t minimum_rate_bytes_per_second;
+  /* Rows for pgbus's dashboard, of its streams, are written to pgbus_stream_stats, on that same session. */
+  bool writes_statistics;
 } millstream_options;
 
 MILLSTREAM_INITIALIZER(millstream_options)
@@ -368,6 +394,19 @@ millstream_result millstream_start(millstream *instance);
 millstream_result millstream_shutdown(
     millstream *instance, int64_t within_ms, millstream_stopped_callback stopped, void *user);
 
+/* Says goodbye to the connections one after the other, evenly over `over_ms` (0: at once), so that they do
+ * not all come back somewhere else together. Returns at once; everything goes on for those who are still
+ * there, and whoever comes meanwhile is taken in as ever. Afterwards, or earlier, call millstream_shutdown,
+ * which tells those who are left.
+ *
+ * `drained` (may be NULL) is called once, on the loop, when everybody was told or there was nobody, and
+ * may call millstream_shutdown. Where the instance is shut down before, that is when all is closed, ahead of
+ * `stopped`; where it is destroyed, before that returns. A further call meanwhile only adds its callback.
+ *
+ * INVALID_ARGUMENT: a negative time. NOT_STARTED, STOPPED. [any thread] */
+millstream_result millstream_drain(
+    millstream *instance, int64_t over_ms, millstream_drained_callback drained, void *user);
+
 /* Waits until the thread of a MILLSTREAM_LOOP_THREAD instance has ended after a shutdown. INVALID_ARGUMENT:
  * it has none, or is not shutting down. NOT_STARTED. BUSY: called on that thread. [any thread] */
 millstream_result millstream_join(millstream *instance);
@@ -393,7 +432,7 @@ millstream_result millstream_run(millstream *instance);
  * close-on-exec, and is the instance's from MILLSTREAM_OK on, and only then.
  *
  * BAD_DESCRIPTOR, ALREADY_TAKEN, NOT_STARTED, STOPPED; FULL: too many requests are on their way in (with
- * max_connections reached, the client gets 503); INVALID_ARGUMENT: more than 16 KiB received. With a thread
+ * max_connections reached, the client gets 503); INVALID_ARGUMENT: more than 48 KiB received. With a thread
  * of its own, an instance that is FULL or stops meanwhile closes it. [any thread] */
 millstream_result millstream_accept(
     millstream *instance, int descriptor, const void *received, size_t received_length);
@@ -419,9 +458,9 @@ MILLSTREAM_INITIALIZER(millstream_subscription)
  * client sent after its request's head needs not be kept: an event stream's client has nothing to say.
  * `id`, if it is not NULL, gets the connection's name; 0 where it is handed on to another thread.
  *
- * BAD_DESCRIPTOR, ALREADY_TAKEN, FULL, NOT_STARTED, STOPPED, INVALID_TEXT, INVALID_CURSOR, NOT_SIGNED;
- * NOT_FOUND: the instance does not serve that store. [any thread; what is FULL there is closed later, and
- * what is ALREADY_TAKEN left alone] */
+ * BAD_DESCRIPTOR, ALREADY_TAKEN, FULL, NOT_STARTED, STOPPED, INVALID_TEXT, INVALID_CURSOR, NOT_SIGNED,
+ * TOO_LATE; NOT_FOUND: the instance does not serve that store. [any thread; what is FULL there is closed
+ * later, and what is ALREADY_TAKEN left alone] */
 millstream_result millstream_subscribe(
     millstream *instance, const millstream_subscription *subscription,
     millstream_connection_id *id);
@@ -439,11 +478,13 @@ millstream_result millstream_listen(
 typedef enum millstream_permission {
   MILLSTREAM_ALLOW = 0,
   MILLSTREAM_FORBID = 1, /* the client gets 403 */
-  MILLSTREAM_FAULT = 2   /* the client gets 500 */
+  MILLSTREAM_FAULT = 2,  /* the client gets 500 */
+  MILLSTREAM_UNAVAILABLE = 3 /* it cannot be said now: the client gets 503, and when to come again */
 } millstream_permission;
 
 /* Answers, once, and frees the question. `context` (NULL: none) is the connection's if it is allowed.
- * NOT_FOUND: the client has gone meanwhile, or waited too long; the question is freed. [any thread; there
+ * INVALID_ARGUMENT, INVALID_TEXT: of the permission or the context; the question stays open. NOT_FOUND: the
+ * client has gone meanwhile, or waited too long; the question is freed. [any thread; there
  * NOT_FOUND cannot be said] */
 millstream_result millstream_authorize(
     millstream_authorization *question, millstream_permission permission,
@@ -480,11 +521,12 @@ millstream_result millstream_send(
  * store. NOT_STARTED, STOPPED. [any thread] */
 millstream_result millstream_notify(millstream *instance, const char *stream);
 
-/* Closes one connection. NOT_FOUND, NOT_STARTED, STOPPED. [any thread; there NOT_FOUND cannot be said] */
+/* Closes one connection, with all that it carries, soon: it is told by an event `millstream:closed` first, and
+ * has seconds to take it. NOT_FOUND, NOT_STARTED, STOPPED. [any thread; there NOT_FOUND cannot be said] */
 millstream_result millstream_close(millstream *instance, millstream_connection_id id);
 
-/* Closes all connections of a stream, or of a member; OK also if there are none. NOT_STARTED, STOPPED.
- * [any thread] */
+/* Closes all connections of a stream, or of a member, in the same way; one that carries other streams, too,
+ * ends for this stream alone. OK also if there are none. NOT_STARTED, STOPPED. [any thread] */
 millstream_result millstream_close_stream(
     millstream *instance, millstream_store_kind store, const char *stream);
 millstream_result millstream_close_member(millstream *instance, const char *member);

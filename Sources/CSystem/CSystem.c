@@ -60,6 +60,10 @@ static bool has_option(int fd, int option, int value) {
   return getsockopt(fd, SOL_SOCKET, option, &is, &length) == 0 && is == value;
 }
 
+bool ms_is_listening(int fd) {
+  return has_option(fd, SO_TYPE, SOCK_STREAM) && has_option(fd, SO_ACCEPTCONN, 1);
+}
+
 /* A client that has gone already is one all the same: that is found out when it is served. */
 static bool is_connected_stream(int fd) {
   if (!has_option(fd, SO_TYPE, SOCK_STREAM) || has_option(fd, SO_ACCEPTCONN, 1)) return false;

@@ -6,7 +6,8 @@
  *
  *     GET /events?name=SIGNED[&since=ID][&user=ann][&head=host]
  *
- * `SIGNED` is what `millstream sign NAME` prints. With `head=host` the response's head is the host's. */
+ * `SIGNED` is what `millstream sign NAME` prints. With `head=host` the response's head is the host's. Users
+ * on a stream `room:...` are told of each other. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <millstream.h>
@@ -14,21 +15,23 @@
 #include <signal.h>
 #include <strings.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include "listening.h"
 
-enum { THREADS = 4, HEAD_BYTES = 8192 };
+enum { THREADS = 4, HEAD_BYTES = 8192, SESSION_SECONDS = 12 * 3600 };
 
 static millstream *streamer;
 static int port;
 
-/* Who may see what. A real host looks in its session. */
+/* Who may see what, and is shown how. A real host looks in its session. */
 static const char *const staff[] = {"staff", "admin"};
 static const struct user {
   const char *name;
   const char *const *labels;
   size_t label_count;
-} users[] = {{"ann", staff, 2}, {"bob", NULL, 0}};
+  const char *metadata;
+} users[] = {{"ann", staff, 2, "{\"name\":\"Ann\"}"}, {"bob", NULL, 0, "{\"name\":\"Bob\"}"}};
 
 /* Reads up to the blank line behind the head, and ends it with a zero byte. */
 static bool read_head(int client, char *head) {
@@ -133,6 +136,9 @@ static void serve(int client) {
     if (strcmp(users[index].name, context.member) != 0) continue;
     context.labels = users[index].labels;
     context.label_count = users[index].label_count;
+    context.metadata = users[index].metadata;
+    /* The browser comes back then, and is asked who it is. */
+    context.expires_at = time(NULL) + SESSION_SECONDS;
   }
   subscription.context = &context;
 
@@ -155,6 +161,7 @@ static void *serve_until_closed(void *unused) {
 }
 
 static void create(const char *database, const char *secret) {
+  static const char *const rooms[] = {"room:*"};
   millstream_options options = millstream_options_init();
   char error[256];
   options.loop_kind = MILLSTREAM_LOOP_THREAD;
@@ -162,6 +169,8 @@ static void create(const char *database, const char *secret) {
   options.stores = MILLSTREAM_NATIVE;
   options.secrets = &secret;
   options.secret_count = 1;
+  options.presence_patterns = rooms;
+  options.presence_pattern_count = 1;
   if (millstream_create(&options, &streamer, error, sizeof error) != MILLSTREAM_OK)
     fail("millstream_create", error);
   if (millstream_start(streamer) != MILLSTREAM_OK) fail("millstream_start", "refused");

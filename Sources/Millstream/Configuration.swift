@@ -35,7 +35,16 @@ public struct Configuration: Sendable {
   /// How many bytes of frames each stream keeps in memory.
   public var logBytes = 256 * 1024
 
-  /// Whether the end of each connection is logged, at most 50 of them a second.
+  /// Streams whose names fit one of these tell those who are on them who else is; `*` stands for any run of
+  /// bytes. Needs pgbus's table of members, or the native schema.
+  public var presencePatterns: [String] = []
+  /// A member whose last connection has ended, and who comes back within that, has never left.
+  public var presenceGraceMs: Int64 = 5_000
+  /// Whether rows are written for pgbus's dashboard, of its streams.
+  public var writesStatistics = false
+
+  /// Whether the end of each connection, and each request that is refused, is logged, at most 50 of each a
+  /// second.
   public var logsConnectionEnds = false
 
   /// The defaults, with no database.

@@ -25,7 +25,9 @@ extension Instance {
   /// A further call replaces the body.
   public func onDisconnected(_ body: @escaping (ConnectionInfo, CloseReason) -> Void) {
     parts.dispatcher.left = { [unowned self] connection in
-      guard connection.pointee.wasOpened, let info = info(connection) else { return }
+      let lane = parts.writer.backlog(of: connection)?.lane
+      guard connection.pointee.wasOpened, lane?.carrier.isOpen ?? true, let info = info(connection)
+      else { return }
       body(info, connection.pointee.closeReason)
     }
   }
@@ -37,11 +39,13 @@ extension Instance {
     parts.writer.table.connection(named: id).flatMap(info)
   }
 
-  /// Calls `body` for every connection until it returns false. It may close connections.
+  /// Calls `body` for every connection until it returns false; for one that carries several streams, once for
+  /// each of them. It may close connections.
   public func forEachConnection(_ body: (ConnectionInfo) -> Bool) {
     for slot in 0..<parts.writer.table.slotCount {
       guard let connection = parts.writer.table.connection(slot),
-        connection.pointee.phase != .closing, let info = info(connection)
+        connection.pointee.phase != .closing, connection.pointee.stream != nil,
+        let info = info(connection)
       else { continue }
       if !body(info) { return }
     }
@@ -84,32 +88,43 @@ extension Instance {
 
   // MARK: Closing
 
-  /// Closes one connection; false: there is none of this name.
+  /// Closes one connection, with all that it carries; false: there is none of this name.
+  ///
+  /// As with the other ways to close, the client first gets `event: millstream:closed` with `reason` (nil:
+  /// `closed`; of more than 512 bytes the rest is left out), and that is soon, not at once: in slices, before
+  /// the loop sleeps. One that takes nothing goes within seconds. It may come back: to keep it out is up to
+  /// who lets clients in.
   @discardableResult
-  public func close(_ id: ConnectionID) -> Bool {
+  public func close(_ id: ConnectionID, reason: String? = nil) -> Bool {
     guard let connection = parts.writer.table.connection(named: id),
       connection.pointee.phase != .closing
     else { return false }
-    parts.writer.close(connection, .requested)
+    closing.add(id, reason: reason)
     return true
   }
 
-  /// Closes all connections of a stream.
-  public func close(_ stream: StreamIdentity) {
-    guard let stream = self.stream(stream) else { return }
-    for connection in stream.waiting.members + stream.live.members {
-      parts.writer.close(connection, .requested)
-    }
+  /// Closes all connections of a stream. One that carries others, too, ends for this stream alone.
+  public func close(_ stream: StreamIdentity, reason: String? = nil) {
+    if let stream = self.stream(stream) { closing.add(stream, reason: reason) }
   }
 
   /// Closes all connections of a member.
-  public func close(member: String) {
-    for (id, context) in parts.writer.contexts where context.member == member { close(id) }
+  public func close(member: String, reason: String? = nil) {
+    closing.add(member: member, reason: reason)
+  }
+
+  /// Closes what is meant.
+  package func close(_ target: CloseTarget, reason: String?) {
+    switch target {
+    case .connection(let id): close(id, reason: reason)
+    case .member(let member): close(member: member, reason: reason)
+    case .stream(let stream): close(stream, reason: reason)
+    }
   }
 
   // MARK: Finding
 
-  private func stream(_ identity: StreamIdentity) -> Stream? {
+  func stream(_ identity: StreamIdentity) -> Stream? {
     guard let name = storageName(of: identity) else { return nil }
     return name.withUnsafeBytes { parts.dispatcher.registry.stream(identity.store, $0) }
   }
@@ -122,7 +137,9 @@ extension Instance {
   }
 
   private func info(_ connection: ConnectionRef) -> ConnectionInfo? {
-    guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return nil }
+    let carrier = parts.writer.backlog(of: connection)?.carrier
+    let stream = connection.pointee.stream ?? carrier?.lanes.first?.connection.pointee.stream
+    guard let stream = stream?.takeUnretainedValue() else { return nil }
     return ConnectionInfo(
       id: connection.pointee.id, stream: stream.publicIdentity,
       context: parts.writer.contexts[connection.pointee.id],

@@ -1,60 +1,32 @@
 import Logging
 
-/// What a client asked for, once it is known who may: the part of a request that an instance needs. A
-/// ``SubscriptionMaker`` makes it.
-public struct Subscription {
-  var store: StoreKind
-  /// The name as the client knows it.
-  var name: String
-  /// What the store calls it.
-  var storageName: [UInt8]
-  /// The channels that wake this stream alone.
-  var channels: [String]
-  var cursor: CursorRequest
-  /// The bytes that go before the first frame: the head of the response.
-  var head: [UInt8]
-  /// What its token says of the client.
-  var context: ConnectionContext?
-}
-
-/// What became of a descriptor that was handed over. It is the instance's in every case.
-public enum Registration: Equatable, Sendable {
-  /// The connection is open, and known by this id.
-  case registered(ConnectionID)
-  /// The instance does not run (any more): the descriptor was closed.
-  case dead
-}
-
 /// One streamer on one loop: wires the parts together and owns their lifecycle.
 ///
 /// Everything is called on the loop's thread. Nothing runs before `start`. Whoever made it keeps it until it
 /// has ended: after the completion of ``shutdown(withinMs:completion:)``, or after ``abandon()``.
 public final class Instance {
-  /// The parts of an instance. Tests hand in their own.
-  struct Parts {
-    var listener: NotificationSource
-    var reads: PostgresSession
-    var stores: [MessageStore]
-    var writer: Writer
-    var dispatcher: Dispatcher
-    var heartbeat: Heartbeat
-  }
-
   private enum State { case made, started, shuttingDown, ended }
 
-  package let configuration: Configuration
+  package private(set) var configuration: Configuration
   let parts: Parts
   private let loop: EventLoop
   private let logger: Logger
+  /// When what is left to say is not waited for any longer; nil: there still are connections.
+  var lastWordsEndMs: Int64?
   private var state = State.made
   private var phases: LoopPhases?
+  private var drain: Drain?
   private var farewell: Farewell?
+  let closing: Closing
+  private let controls: ControlTable
   private var completions: [() -> Void] = []
   private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in tick() }
   private static let tickMs: Int64 = 50
   private var lag = LoopLag(intervalMs: Instance.tickMs)
   /// Nil: nobody wants to know.
   private(set) var queueUsage: QueueUsage?
+  /// Nil: nobody looks.
+  var streamWalk: StreamWalk?
 
   /// An instance with the parts that `configuration` describes. `source`: where the messages of host
   /// streams are; nil: there are none.
@@ -86,6 +58,8 @@ public final class Instance {
     self.configuration = configuration
     self.logger = logger
     self.parts = parts
+    closing = Closing(writer: parts.writer)
+    controls = ControlTable(reads: parts.reads, clock: parts.writer.clock, logger: logger)
   }
 
   /// What has been done since the instance was made.
@@ -93,12 +67,6 @@ public final class Instance {
 
   /// The application could not be asked, or gave no answer that counts.
   package func authorizationFailed() { parts.writer.statistics.failedAuthorizations += 1 }
-
-  /// How many connections there are.
-  public var connectionCount: Int { parts.writer.table.count }
-
-  /// Whether another connection is allowed. ``register(_:for:context:)`` does not ask.
-  public var hasRoom: Bool { connectionCount < configuration.maxConnections }
 
   /// Whether it takes connections: it was started and is not shutting down.
   public var isRunning: Bool { state == .started }
@@ -126,6 +94,7 @@ public final class Instance {
       parts.listener.start()
       parts.reads.start()
     }
+    startWriting()
     parts.heartbeat.start()
     timer.repeatFiring(everyMs: Instance.tickMs)
   }
@@ -137,12 +106,24 @@ public final class Instance {
       parts.dispatcher.openingIsOverdue($0)
     }
     parts.listener.lost = { [unowned self] in parts.dispatcher.sessionLost() }
-    parts.listener.listening = { [unowned self] in parts.dispatcher.listening(on: $0) }
+    parts.listener.listening = { [unowned self] in
+      parts.dispatcher.listening(on: $0)
+      if $0.contains(ControlSchema.channel) { controls.wake() }
+    }
     parts.listener.notified = { [unowned self] in
       parts.dispatcher.notified(channel: $0, payload: $1)
     }
     parts.listener.dropped = { [unowned self] in notificationsDropped($0) }
     if configuration.stores.contains(.native) { parts.listener.add(NativeSchema.channel) }
+    hearControls()
+  }
+
+  /// What the application wants closed; its table is in the schema of the native store, and for queues, too.
+  private func hearControls() {
+    if configuration.stores.isDisjoint(with: StoreKind.inPostgres) { return }
+    controls.asked = { [unowned self] in close($0, reason: $1) }
+    parts.dispatcher.controlNotified = { [unowned self] in controls.wake() }
+    parts.listener.add(ControlSchema.channel)
   }
 
   private func notificationsDropped(_ count: Int) {
@@ -155,6 +136,7 @@ public final class Instance {
   private func readsReady() {
     for store in parts.stores { store.sessionReady() }
     parts.dispatcher.readsReady(timeline: parts.reads.timeline)
+    controls.sessionReady()
   }
 
   /// Whether work was put off at the end of the last iteration, for the next one.
@@ -166,17 +148,32 @@ public final class Instance {
   }
 
   private func doSlice() -> Bool {
+    let isDraining = runDrain()
     if let farewell, farewell.hasMore { farewell.runSlice() }
-    let hasMore = parts.dispatcher.runSlice()
-    guard state == .shuttingDown, connectionCount == 0 else {
+    if closing.hasMore { closing.runSlice() }
+    if isRunning { controls.flush() }
+    let hasMore = parts.dispatcher.runSlice() || isDraining || closing.hasMore
+    guard state == .shuttingDown, parts.writer.table.count == 0 else {
       return hasMore || farewell?.hasMore == true
     }
-    end()
+    if lastWordsAreSaid() { end() }
     return false
+  }
+
+  /// Whether more are to be told at once; the others have their time, which `tick` wakes for.
+  private func runDrain() -> Bool {
+    guard let drain else { return false }
+    let hasMore = drain.runSlice()
+    if drain.isOver {
+      self.drain = nil
+      drain.complete(true)
+    }
+    return hasMore
   }
 
   private func tick() {
     measure()
+    writeOut(nowMs: parts.writer.clock.monotonicMs)
     if let farewell { return farewell.check() }
     parts.dispatcher.tick(intervalMs: Instance.tickMs)
   }
@@ -188,6 +185,7 @@ public final class Instance {
     }
     parts.dispatcher.endLog?.secondMayBeOver(nowUs / 1000)
     queueUsage?.tick(nowUs / 1000, parts.reads)
+    if streamWalk != nil { walkStreams(nowMs: nowUs / 1000) }
   }
 
   /// Measures from now on what costs a query: how long messages take from their commit (one a second), and
@@ -197,33 +195,25 @@ public final class Instance {
     if ofServer { queueUsage = QueueUsage() }
   }
 
-  /// Takes over a client's connected, nonblocking socket that asks for `subscription`.
-  ///
-  /// Before `start` and after `shutdown` it is closed at once rather than stranded. `context`: what is
-  /// known of the client. Ask ``hasRoom`` before; the store has to be one that it ``serves(_:)``.
-  public func register(
-    _ descriptor: Int32, for subscription: Subscription, context: ConnectionContext? = nil
-  ) -> Registration {
-    guard state == .started else {
-      parts.writer.refuse(descriptor)
-      return .dead
-    }
-    let connection = parts.writer.adopt(descriptor)
-    if let context { parts.writer.setContext(context, of: connection) }
-    let backlog = parts.writer.ensureBacklog(of: connection)
-    backlog.opening = Backlog.Opening(
-      head: subscription.head, name: subscription.name, cursor: subscription.cursor,
-      retryMs: jittered(configuration.retryMs))
-    let stream = parts.dispatcher.stream(
-      subscription.store, subscription.storageName, name: subscription.name,
-      channels: subscription.channels)
-    parts.dispatcher.subscribe(connection, to: stream)
-    return .registered(connection.pointee.id)
+  /// Takes limits that may change while it runs: how many connections there may be, and what they are told
+  /// to wait before they reconnect. Those who are connected stay.
+  package func setLimits(maxConnections: Int, retryMs: Int64) {
+    configuration.maxConnections = maxConnections
+    configuration.retryMs = retryMs
+    parts.dispatcher.limits.lanes = Instance.lanes(of: configuration)
   }
 
-  /// Clients that were cut off together shall not come back together.
-  private func jittered(_ retryMs: Int64) -> Int64 {
-    retryMs / 2 + Int64.random(in: 0...max(retryMs, 0))
+  /// Says goodbye to the connections one after the other, evenly over `overMs` milliseconds, while everything
+  /// goes on for those who are still there; whoever comes meanwhile is taken in as ever. Then, or earlier,
+  /// call `shutdown`, which tells the rest. A further call meanwhile only adds its completion.
+  ///
+  /// `completion` runs once, on the loop: with true when that is done, or there was nobody; with false when
+  /// the instance has ended before, ahead of what `shutdown` completes with, or does not run.
+  public func drain(overMs: Int64, completion: @escaping (_ isComplete: Bool) -> Void) {
+    guard state == .started else { return completion(false) }
+    let drain = drain ?? Drain(writer: parts.writer, count: connectionCount, overMs: overMs)
+    drain.add(completion)
+    self.drain = drain
   }
 
   /// Stops in this order: heartbeat, listener, dispatcher; then every connection is told and closed,
@@ -238,11 +228,19 @@ public final class Instance {
       completion()
     case .started:
       state = .shuttingDown
+      leaveDrain()
       completions.append(completion)
       stopParts()
       farewell = Farewell(
         writer: parts.writer, deadlineMs: withinMs ?? configuration.writeDeadlineMs)
     }
+  }
+
+  /// It is told so at the end, before those who wait for that.
+  private func leaveDrain() {
+    guard let drain else { return }
+    self.drain = nil
+    completions.append { drain.complete(false) }
   }
 
   private func stopParts() {
@@ -260,6 +258,7 @@ public final class Instance {
     case .made: state = .ended
     case .started, .shuttingDown:
       stopParts()
+      leaveDrain()
       state = .shuttingDown
       for slot in 0..<parts.writer.table.slotCount {
         guard let connection = parts.writer.table.connection(slot) else { continue }
@@ -272,46 +271,12 @@ public final class Instance {
 
   private func end() {
     state = .ended
+    parts.writes?.stop()
     timer.stop()
     phases?.stop()
     parts.dispatcher.endLog?.tellLeftOut()
     let waiting = completions
     completions = []
     for completion in waiting { completion() }
-  }
-}
-
-extension Instance.Parts {
-  init(
-    loop: EventLoop, configuration: Configuration, source: MessageSource? = nil,
-    hub: ListenerHub? = nil, logger: Logger, clock: Clock
-  ) throws(ConfigurationError) {
-    let limits = PostgresSession.Limits(healthCheckMs: configuration.healthCheckMs)
-    let reads = PostgresSession(
-      name: "read", loop: loop, settings: try ConnectionString(configuration.database),
-      limits: limits, logger: logger)
-    self.reads = reads
-    listener =
-      if let hub {
-        hub.source(for: loop)
-      } else {
-        Listener(session: try .listening(configuration, on: loop, logger: logger))
-      }
-    stores =
-      configuration.stores.intersection(StoreKind.inPostgres).map { kind -> MessageStore in
-        kind == .pgmq ? PGMQStore(reads: reads) : NativeStore(reads: reads)
-      } + (source.map { [HostStore(source: $0)] } ?? [])
-    writer = Writer(loop: loop, clock: clock, calls: SystemCalls())
-    writer.patience = Patience(
-      deadlineMs: configuration.writeDeadlineMs,
-      bytesPerSecond: configuration.minimumRateBytesPerSecond)
-    dispatcher = Dispatcher(
-      writer: writer, listener: listener, stores: stores,
-      limits: Dispatcher.Limits(
-        logBytes: configuration.logBytes, safetyPollMs: configuration.safetyPollMs,
-        holeWaitMs: configuration.holeWaitMs),
-      logger: logger)
-    if configuration.logsConnectionEnds { dispatcher.endLog = EndLog(logger: logger) }
-    heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
   }
 }

@@ -49,12 +49,29 @@ public struct Statistics: Sendable {
   public internal(set) var resets: UInt64 = 0
   /// Requests that were refused for their token, or because they had none.
   public internal(set) var refusedTokens: UInt64 = 0
+  /// Clients, and streams of a connection with others, that were refused for now, by
+  /// `RefusalReason.rawValue`.
+  public internal(set) var refused = [UInt64](repeating: 0, count: RefusalReason.allCases.count)
   /// Times that the application was asked who may listen and gave no answer that counts, or none in time,
   /// or could not be asked.
   public package(set) var failedAuthorizations: UInt64 = 0
+  /// Attempts to fetch the keys of tokens that have failed.
+  public internal(set) var failedKeyFetches: UInt64 = 0
+
+  /// Members whose coming was told: once, however many connections, loops and processes they are with.
+  public internal(set) var presenceJoins: UInt64 = 0
+  /// Members whose leaving was told.
+  public internal(set) var presenceLeaves: UInt64 = 0
+  /// Those whose process went without a word, and whose leaving was told for it.
+  public internal(set) var presenceSwept: UInt64 = 0
+  /// Rows of statistics that were not written: too many, or Postgres was away or refused them.
+  public internal(set) var droppedStatisticsRows: UInt64 = 0
 
   /// How many connections ended for one reason.
   public func closed(_ reason: CloseReason) -> UInt64 { closed[Int(reason.rawValue)] }
+
+  /// How many were refused for one reason.
+  public func refused(_ reason: RefusalReason) -> UInt64 { refused[Int(reason.rawValue)] }
 
   /// Those of `messages` that were stored, and came in their order.
   public var storedMessages: UInt64 { messages &- ephemeralMessages &- lateMessages }

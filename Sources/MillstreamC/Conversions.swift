@@ -78,15 +78,29 @@ struct GivenContext {
   let context: ConnectionContext
   private let release: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
 
-  /// Nil: its size is that of no context, or its labels are none.
-  init?(_ pointer: UnsafePointer<millstream_context>) {
+  init(_ pointer: UnsafePointer<millstream_context>) throws(Refusal) {
     guard let given = read(pointer, size: pointer.pointee.size),
       let labels = strings(given.labels, given.label_count)
-    else { return nil }
+    else { throw Refusal(MILLSTREAM_INVALID_ARGUMENT) }
     release = given.release
     context = ConnectionContext(
       member: given.member.map { String(cString: $0) },
-      labels: Set(labels), tag: given.tag)
+      metadata: try GivenContext.metadata(given), labels: Set(labels), tag: given.tag,
+      expiresAt: given.expires_at == 0 ? nil : given.expires_at)
+  }
+
+  private static func metadata(_ given: millstream_context) throws(Refusal) -> String? {
+    guard let metadata = given.metadata else { return nil }
+    guard let text = String(validatingCString: metadata), ConnectionContext.isMetadata(text) else {
+      throw Refusal(MILLSTREAM_INVALID_TEXT)
+    }
+    return text
+  }
+
+  /// Whether its end has passed.
+  var isOver: Bool {
+    guard let end = context.expiresAt else { return false }
+    return end <= Clock.system.unixSeconds
   }
 
   /// The call succeeds: from now on the host is told when it goes.

@@ -53,6 +53,7 @@ func millstream_subscribe(
     }
     let wanted = try host.router.subscription(given, host.instance)
     let context = try contextOf(given.context)
+    if let context, context.isOver { return MILLSTREAM_TOO_LATE }
     if host.isOnThread && !host.instance.hasRoom { return MILLSTREAM_FULL }
     try prepare(given.descriptor, for: host)
     let name = host.register(given.descriptor, wanted, context)

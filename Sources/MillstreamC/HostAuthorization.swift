@@ -63,6 +63,7 @@ private func permissionOf(
   case MILLSTREAM_ALLOW: return .allow(given?.context)
   case MILLSTREAM_FORBID: return .forbid
   case MILLSTREAM_FAULT: return .fault
+  case MILLSTREAM_UNAVAILABLE: return .unavailable
   default: throw Refusal(MILLSTREAM_INVALID_ARGUMENT)
   }
 }
@@ -70,8 +71,7 @@ private func permissionOf(
 /// What a host says of a client, copied; nil if it says nothing.
 func contextOf(_ context: UnsafePointer<millstream_context>?) throws(Refusal) -> GivenContext? {
   guard let context else { return nil }
-  guard let copy = GivenContext(context) else { throw Refusal(MILLSTREAM_INVALID_ARGUMENT) }
-  return copy
+  return try GivenContext(context)
 }
 
 @c(millstream_authorization_stream) @implementation

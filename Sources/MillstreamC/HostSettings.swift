@@ -73,7 +73,21 @@ struct HostSettings {
     try set(&configuration.retryMs, options.retry_ms)
     if options.max_connections > 0 { configuration.maxConnections = options.max_connections }
     if options.log_bytes > 0 { configuration.logBytes = options.log_bytes }
+    try set(&configuration.holeWaitMs, options.hole_wait_ms, orNever: true)
+    let rate = options.minimum_rate_bytes_per_second
+    if rate != 0 { configuration.minimumRateBytesPerSecond = min(max(rate, 0), highestRate) }
+    try setWriting(&configuration, options)
     return configuration
+  }
+
+  /// What is written to Postgres.
+  private static func setWriting(
+    _ configuration: inout Configuration, _ options: millstream_options
+  ) throws(Fault) {
+    configuration.presencePatterns = try list(
+      options.presence_patterns, options.presence_pattern_count)
+    try set(&configuration.presenceGraceMs, options.presence_grace_ms, orNever: true)
+    configuration.writesStatistics = options.writes_statistics
   }
 
   private static func endpoint(
@@ -84,17 +98,24 @@ struct HostSettings {
     if let prefix = options.native_prefix { endpoint.nativePrefix = String(cString: prefix) }
     if hasStore { endpoint.hostPrefix = options.host_prefix.map { String(cString: $0) } ?? "/host" }
     if let prefix = options.queue_prefix { endpoint.queuePrefix = String(cString: prefix) }
-    guard let secrets = strings(options.secrets, options.secret_count),
-      let patterns = strings(options.public_patterns, options.public_pattern_count),
-      let origins = strings(options.allowed_origins, options.allowed_origin_count)
-    else {
+    for text in try list(options.secrets, options.secret_count) {
+      endpoint.secrets.append(try secret(text))
+    }
+    endpoint.publicPatterns = try list(options.public_patterns, options.public_pattern_count)
+    endpoint.allowedOrigins = try list(options.allowed_origins, options.allowed_origin_count)
+    try set(&endpoint.headTimeoutMs, options.head_timeout_ms)
+    // As millstream.h has it: 503.
+    endpoint.refusesSoftly = .never
+    return endpoint
+  }
+
+  private static func list(
+    _ base: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int
+  ) throws(Fault) -> [String] {
+    guard let strings = strings(base, count) else {
       throw Fault(result: MILLSTREAM_INVALID_ARGUMENT, description: "a list of strings has a NULL")
     }
-    for text in secrets { endpoint.secrets.append(try secret(text)) }
-    endpoint.publicPatterns = patterns
-    endpoint.allowedOrigins = origins
-    try set(&endpoint.headTimeoutMs, options.head_timeout_ms)
-    return endpoint
+    return strings
   }
 
   /// As a line of a secrets file.
@@ -113,7 +134,10 @@ struct HostSettings {
   /// Longer than anything is waited for, and short enough to be added to any time.
   static let longestMs: Int64 = 366 * 24 * 3_600_000
 
-  /// 0 is the default, and less than that never, where that is possible.
+  /// No client is faster, and it can be multiplied by a time.
+  private static let highestRate: Int64 = 1_000_000_000
+
+  /// 0 is the default, and less than that never, or no time at all, where that is possible.
   private static func set(
     _ value: inout Int64, _ given: Int64, orNever: Bool = false
   ) throws(Fault) {

@@ -87,6 +87,24 @@ func millstream_shutdown(
   }
 }
 
+@c(millstream_drain) @implementation
+func millstream_drain(
+  _ instance: OpaquePointer?, _ overMs: Int64, _ drained: millstream_drained_callback?,
+  _ user: UnsafeMutableRawPointer?
+) -> millstream_result {
+  result { () throws(Refusal) in
+    let host = try runningHost(instance, anyThread: true)
+    if overMs < 0 { return MILLSTREAM_INVALID_ARGUMENT }
+    nonisolated(unsafe) let user = user
+    host.perform {
+      host.instance.drain(overMs: min(overMs, HostSettings.longestMs)) { isComplete in
+        host.callOut { drained?(user, isComplete) }
+      }
+    }
+    return MILLSTREAM_OK
+  }
+}
+
 @c(millstream_join) @implementation
 func millstream_join(_ instance: OpaquePointer?) -> millstream_result {
   result { () throws(Refusal) in

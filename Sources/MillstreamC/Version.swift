@@ -23,7 +23,7 @@ func millstream_result_text(_ result: millstream_result) -> UnsafePointer<CChar>
     switch result {
     case MILLSTREAM_OK: "it went well"
     case MILLSTREAM_INVALID_ARGUMENT: "an argument is missing or out of range"
-    case MILLSTREAM_INVALID_TEXT: "a name, address or connection string is not in order"
+    case MILLSTREAM_INVALID_TEXT: "a name, address or other text is not in order"
     case MILLSTREAM_INVALID_CURSOR: "the cursor is not an id"
     case MILLSTREAM_NOT_SIGNED: "the name was not signed with a known secret, or has expired"
     case MILLSTREAM_BAD_DESCRIPTOR: "the descriptor is not a connected socket or a pipe"
@@ -36,6 +36,7 @@ func millstream_result_text(_ result: millstream_result) -> UnsafePointer<CChar>
     case MILLSTREAM_WRONG_THREAD: "the instance belongs to another thread"
     case MILLSTREAM_FORKED: "the instance belongs to the parent process"
     case MILLSTREAM_SYSTEM_ERROR: "the system refused; errno says why"
+    case MILLSTREAM_TOO_LATE: "what lets the client in has expired"
     default: "unknown result"
     }
   return cString(text)

@@ -10,12 +10,14 @@ struct Install: ParsableCommand, EnvironmentOptions.Source {
       have CREATE on the database.
       """)
 
+  @OptionGroup var config: ConfigOption
   @OptionGroup var database: DatabaseOption
 
   @Flag(help: "Print the SQL instead of running it.")
   var printSQL = false
 
-  static let environmentOptions = DatabaseOption.environmentOptions + [.flag("print-sql")]
+  static let environmentOptions =
+    ConfigOption.environmentOptions + DatabaseOption.environmentOptions + [.flag("print-sql")]
 
   func run() throws {
     if printSQL {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Millstream
 
 @main
@@ -8,15 +9,36 @@ struct MillstreamCommand: ParsableCommand {
     abstract: "Pushes what an application stores in Postgres to browsers, as server-sent events.",
     discussion: """
       Every option can also be given as an environment variable: --write-deadline is \
-      MILLSTREAM_WRITE_DEADLINE. Options win. Lists are separated by spaces there.
+      MILLSTREAM_WRITE_DEADLINE. Options win. Lists are separated by spaces there. And the options of \
+      'serve' can be in a file, which --config or MILLSTREAM_CONFIG names.
       """,
     version: Version.text,
     subcommands: [
-      Serve.self, Demo.self, Sign.self, Publish.self, Tail.self, Install.self, Doctor.self,
+      Serve.self, Demo.self, Sign.self, Publish.self, Close.self, Tail.self, Top.self,
+      Install.self, Doctor.self,
     ])
 
   static func main() {
-    let arguments = EnvironmentOptions.adding(to: Array(CommandLine.arguments.dropFirst()))
-    main(arguments)
+    switch GivenArguments.atStart {
+    case .success(let given): run(given)
+    case .failure(let error): end("\(error)", exitCode(for: error))
+    }
+  }
+
+  private static func run(_ given: GivenArguments) {
+    do {
+      var command = try parseAsRoot(given.arguments)
+      try command.run()
+    } catch {
+      let located = given.message(for: error)
+      // What the file has to do with is told with the line, and without the usage of the command line.
+      if located != message(for: error) { end(located, exitCode(for: error)) }
+      exit(withError: error)
+    }
+  }
+
+  private static func end(_ message: String, _ code: ExitCode) -> Never {
+    StandardStreams.notice("Error: " + message)
+    Glibc.exit(code.rawValue)
   }
 }

@@ -8,12 +8,20 @@ import Testing
   @Test func keptForItsTimeOnly() throws {
     var cache = AnswerCache(timeMs: 100)
     let key = try #require(cache.key(of: ["a: 1", "b: 2"]))
-    #expect(cache.answer(to: key, nowMs: 0) == nil)
+    #expect(cache.answer(to: key, nowMs: 0, unixSeconds: 0) == nil)
     cache.keep(.forbid, for: key, nowMs: 0)
-    #expect(cache.answer(to: key, nowMs: 99) != nil)
-    #expect(cache.answer(to: key, nowMs: 100) == nil)
+    #expect(cache.answer(to: key, nowMs: 99, unixSeconds: 0) != nil)
+    #expect(cache.answer(to: key, nowMs: 100, unixSeconds: 0) == nil)
     cache.keep(.forbid, for: key, nowMs: 150)
-    #expect(cache.answer(to: key, nowMs: 249) != nil)
+    #expect(cache.answer(to: key, nowMs: 249, unixSeconds: 0) != nil)
+  }
+
+  @Test func notBeyondTheEndOfWhatItPermits() throws {
+    var cache = AnswerCache(timeMs: 100_000)
+    let key = try #require(cache.key(of: ["a: 1"]))
+    cache.keep(.allow(ConnectionContext(expiresAt: 1_000)), for: key, nowMs: 0)
+    #expect(cache.answer(to: key, nowMs: 0, unixSeconds: 999) != nil)
+    #expect(cache.answer(to: key, nowMs: 0, unixSeconds: 1_000) == nil)
   }
 
   @Test func everyFieldCounts() {
@@ -29,7 +37,7 @@ import Testing
       let key = try #require(cache.key(of: ["\(number % 9_000)"]))
       cache.keep(.allow(), for: key, nowMs: Int64(number))
       #expect(cache.count <= AnswerCache.maximumCount)
-      #expect(cache.answer(to: key, nowMs: Int64(number)) != nil)
+      #expect(cache.answer(to: key, nowMs: Int64(number), unixSeconds: 0) != nil)
     }
   }
 }

@@ -12,6 +12,17 @@ import Testing
     #expect(ResponseHead.parse(Array(text.utf8.prefix(60))) == nil)
   }
 
+  @Test(
+    arguments: [
+      ("30", 30), ("4294967295", 4_294_967_295), ("9223372036854775807", nil), ("-5", nil),
+      ("Sun, 29 Nov 2026 02:00:00 GMT", nil),
+    ] as [(String, Int64?)])
+  func aPauseThatIsNoneIsNotTaken(text: String, seconds: Int64?) throws {
+    let (head, _) = try #require(
+      ResponseHead.parse(Array("HTTP/1.1 503 Busy\r\nRetry-After: \(text)\r\n\r\n".utf8)))
+    #expect(head.retryAfterSeconds == seconds)
+  }
+
   @Test func chunksAreDecodedInAnyPieces() {
     let text = "5\r\nhello\r\nA;x=y\r\n, world\r\n!\r\n0\r\n\r\n"
     var whole = ChunkDecoder()

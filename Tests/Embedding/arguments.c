@@ -45,6 +45,11 @@ static void null_lists(void) {
   options.public_pattern_count = 0;
   options.allowed_origin_count = 3;
   EXPECT(INVALID_ARGUMENT, millstream_create(&options, &instance, NULL, 0));
+  options.allowed_origin_count = 0;
+  options.presence_pattern_count = 1;
+  EXPECT(INVALID_ARGUMENT, millstream_create(&options, &instance, NULL, 0));
+  options.presence_patterns = nothing;
+  EXPECT(INVALID_ARGUMENT, millstream_create(&options, &instance, NULL, 0));
   CHECK(instance == NULL);
 }
 
@@ -178,9 +183,35 @@ static void shorter_statistics(world *world) {
   EXPECT(INVALID_ARGUMENT, millstream_get_statistics(world->instance, &statistics));
 }
 
+/* The same of what it passes: what lies behind is none of the struct. */
+static void shorter_options_and_context(void) {
+  world world = {0};
+  client *client = calloc(1, sizeof *client);
+  millstream_store store;
+  millstream_options options = world_options(&world, &store);
+  millstream_context context = millstream_context_init();
+  millstream_subscription subscription = subscription_of(client_make(client));
+  const size_t old_options = offsetof(millstream_options, presence_patterns);
+  const size_t old_context = offsetof(millstream_context, metadata);
+  memset((char *)&options + old_options, 0x55, sizeof options - old_options);
+  memset((char *)&context + old_context, 0x99, sizeof context - old_context);
+  options.size = old_options;
+  context.size = old_context;
+  subscription.context = &context;
+  world_make(&world, MILLSTREAM_LOOP_BORROWED, &options);
+  EXPECT(OK, millstream_start(world.instance));
+  EXPECT(OK, millstream_subscribe(world.instance, &subscription, NULL));
+  UNTIL(&world, client_has(client, "pgbus:connected"));
+  turns(&world, 300);
+  CHECK(world.closed == 0);
+  client_free(client);
+  world_end(&world);
+}
+
 void case_sizes(void) {
   world world = {0};
   wrong_sizes_of_options();
+  shorter_options_and_context();
   world_start(&world, MILLSTREAM_LOOP_BORROWED);
   wrong_sizes_of_others(&world);
   shorter_statistics(&world);
@@ -283,10 +314,10 @@ void case_values(void) {
   world world = {0};
   client client;
   millstream_message message = message_of("hello");
-  char *received = calloc(1, 20000);
+  char *received = calloc(1, 60000);
   int theirs = client_make(&client);
   world_start(&world, MILLSTREAM_LOOP_BORROWED);
-  EXPECT(INVALID_ARGUMENT, millstream_accept(world.instance, theirs, received, 16385));
+  EXPECT(INVALID_ARGUMENT, millstream_accept(world.instance, theirs, received, 49153));
   EXPECT(INVALID_ARGUMENT, millstream_accept(world.instance, theirs, received, (size_t)-1));
   close(theirs);
   close(client.descriptor);
@@ -336,6 +367,9 @@ static void extreme_counts(void) {
   options.secret_count = 0;
   options.public_pattern_count = SIZE_MAX;
   EXPECT(INVALID_ARGUMENT, millstream_create(&options, &instance, NULL, 0));
+  options.public_pattern_count = 0;
+  options.presence_pattern_count = SIZE_MAX;
+  EXPECT(INVALID_ARGUMENT, millstream_create(&options, &instance, NULL, 0));
   CHECK(instance == NULL);
 }
 
@@ -348,6 +382,7 @@ static void extreme_times(int64_t time) {
   client *client;
   options.heartbeat_ms = options.idle_timeout_ms = options.write_deadline_ms = time;
   options.head_timeout_ms = options.safety_poll_ms = options.retry_ms = time;
+  options.presence_grace_ms = options.hole_wait_ms = options.minimum_rate_bytes_per_second = time;
   options.max_connections = options.log_bytes = SIZE_MAX;
   options.loop_kind = MILLSTREAM_LOOP_POLLED;
   result = millstream_create(&options, &world.instance, NULL, 0);

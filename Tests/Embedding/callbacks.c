@@ -33,9 +33,11 @@ static void shut_down(world *world) {
 
 static bool came_to_connection(void *user, const millstream_connection *connection) {
   world *world = user;
+  /* A further one was subscribed from inside; it is closed soon, not at once. */
+  if (atomic_exchange(&world->has_entered, true)) return false;
   CHECK(connection->id == world->newest);
-  if (atomic_exchange(&world->was_inside, true)) return false;
   world->inside(world);
+  world->was_inside = true;
   return true;
 }
 
@@ -57,10 +59,13 @@ static void provoke(world *world, client *client, int asking) {
     case READ:
       world->last++;
       /* The client has caused it, too: the instance may have been shut down already. */
-      if (!world->was_inside) {
+      if (!world->has_entered) {
         millstream_result result = millstream_notify(world->instance, "news");
-        CHECK(result == MILLSTREAM_OK || world->was_inside);
+        CHECK(result == MILLSTREAM_OK || world->has_entered);
       }
+      break;
+    case DRAINED:
+      EXPECT(OK, millstream_drain(world->instance, 0, count_drain, world));
       break;
     case EACH:
       if (world->kind == MILLSTREAM_LOOP_THREAD) world->was_inside = true;
@@ -167,6 +172,51 @@ void case_close_in_each(void) {
   CHECK(world.reason == MILLSTREAM_REQUESTED && millstream_count(world.instance) == 0);
   for (int index = 0; index < 10; index++) client_free(clients[index]);
   world_end(&world);
+}
+
+static client *client_of(world *world, const char *member, const char *stream) {
+  client *client = calloc(1, sizeof *client);
+  millstream_context context = millstream_context_init();
+  millstream_subscription subscription = subscription_of(client_make(client));
+  context.member = member;
+  subscription.context = &context;
+  subscription.stream = stream;
+  EXPECT(OK, millstream_subscribe(world->instance, &subscription, NULL));
+  return client;
+}
+
+/* Waits until `count` have ended, and checks that this one was told so. */
+static void expect_told(world *world, int count, client *client) {
+  UNTIL(world, world->closed == count);
+  UNTIL(world, client_is_over(client));
+  CHECK(world->reason == MILLSTREAM_REQUESTED);
+  CHECK(client_has(client, "event: millstream:closed\ndata: {\"reason\":\"closed\"}\n\n"));
+}
+
+/* By member, stream and connection: whoever is meant is told, and nobody else goes. */
+static void close_tells(millstream_loop_kind kind) {
+  world world = {0};
+  world_start(&world, kind);
+  client *tab = client_of(&world, "ann", "news"), *other_tab = client_of(&world, "ann", "other");
+  client *bob = client_of(&world, "bob", "news");
+  UNTIL(&world, world.opened == 3);
+  client *left = client_of(&world, "bob", "other");
+  UNTIL(&world, world.opened == 4);
+  EXPECT(OK, millstream_close_member(world.instance, "ann"));
+  expect_told(&world, 2, tab);
+  expect_told(&world, 2, other_tab);
+  EXPECT(OK, millstream_close_stream(world.instance, MILLSTREAM_HOST, "news"));
+  expect_told(&world, 3, bob);
+  CHECK(millstream_count(world.instance) == 1 && !client_has(left, "millstream:closed"));
+  EXPECT(OK, millstream_close(world.instance, world.newest));
+  expect_told(&world, 4, left);
+  client_free(tab), client_free(other_tab), client_free(bob), client_free(left);
+  world_end(&world);
+}
+
+void case_close_tells(void) {
+  for (millstream_loop_kind kind = MILLSTREAM_LOOP_BORROWED; kind <= MILLSTREAM_LOOP_THREAD; kind++)
+    close_tells(kind);
 }
 
 /* ----------------------------------------------------------------------- From watchers of the host */

@@ -21,11 +21,17 @@ void case_full(void);
 void case_clients_vanish(void);
 void case_context_released(void);
 
+/* contexts.c */
+void case_metadata(void);
+void case_expires(void);
+void case_refusals(void);
+
 /* callbacks.c */
 void case_calls_from_callbacks(void);
 void case_shutdown_from_callbacks(void);
 void case_destroy_in_stopped(void);
 void case_close_in_each(void);
+void case_close_tells(void);
 void case_destroy_in_host_timer(void);
 
 /* questions.c */
@@ -39,6 +45,12 @@ void case_authorize_never(void);
 void case_authorize_after_client(void);
 void case_authorize_after_shutdown(void);
 void case_authorize_after_destroy(void);
+
+/* drains.c */
+void case_drain(void);
+void case_drain_of_nobody(void);
+void case_drain_twice(void);
+void case_drain_cut_short(void);
 
 /* lives.c */
 void case_before_start(void);

@@ -52,11 +52,14 @@ static void answer_kept(world *world) {
 
 /* How it ends depends on the number of the cycle. */
 static void finish(world *world, int number) {
+  bool is_drained =
+      number % 5 == 3 && millstream_drain(world->instance, number % 2, count_drain, world) == MILLSTREAM_OK;
   if (number % 3 == 0 && world->kind != MILLSTREAM_LOOP_THREAD) answer_kept(world);
   if (number % 4 > 0) EXPECT(OK, millstream_shutdown(world->instance, 1, count_stop, world));
   if (number % 4 > 1) turns(world, number % 3);
   if (number % 4 > 2) UNTIL(world, world->stops == 1);
   world_end(world);
+  CHECK(world->drained + world->left == is_drained);
 }
 
 static void cycle(int number, const char *database) {

@@ -51,18 +51,21 @@ long resident_kilobytes(void) {
 /* ---------------------------------------------------------------------------------------- Callbacks */
 
 static void came_to(world *world, callback place) {
-  if (world->inside == NULL || world->place != place || atomic_exchange(&world->was_inside, true)) return;
+  if (world->inside == NULL || world->place != place || atomic_exchange(&world->has_entered, true)) return;
   world->inside(world);
+  world->was_inside = true;
 }
 
 static void asked(void *user, millstream_authorization *question) {
   world *world = user;
   came_to(world, AUTHORIZE);
-  if (world->authorize == KEEP && world->asked_count < KEPT)
-    world->asked[world->asked_count++] = question;
-  else
+  if (world->authorize == KEEP && world->asked_count < KEPT) {
+    world->asked[world->asked_count] = question;
+    atomic_fetch_add(&world->asked_count, 1);
+  } else {
     millstream_authorize(
         question, world->authorize == REFUSE ? MILLSTREAM_FORBID : MILLSTREAM_ALLOW, NULL);
+  }
 }
 
 static bool may_see(void *user, const char *label, const millstream_connection *connection) {
@@ -140,8 +143,15 @@ static void read_messages(
 
 void count_stop(void *user) {
   world *world = user;
+  world->left_before_stop = world->left;
   atomic_fetch_add(&world->stops, 1);
   came_to(world, STOPPED);
+}
+
+void count_drain(void *user, bool is_complete) {
+  world *world = user;
+  came_to(world, DRAINED);
+  atomic_fetch_add(is_complete ? &world->drained : &world->left, 1);
 }
 
 /* ------------------------------------------------------------------------------------------- World */
@@ -328,6 +338,7 @@ millstream_result call(millstream *instance, function function) {
     case CLOSE_MEMBER: return millstream_close_member(instance, "ann");
     case EACH_CONNECTION: return millstream_each(instance, see, NULL);
     case STATISTICS: return millstream_get_statistics(instance, &statistics);
+    case DRAIN: return millstream_drain(instance, 1, NULL, NULL);
     case SIGN: return millstream_sign(instance, "news", text, sizeof text);
     case SHUTDOWN: return millstream_shutdown(instance, 1, NULL, NULL);
     case DESTROY: return millstream_destroy(instance);
@@ -339,7 +350,7 @@ millstream_result call(millstream *instance, function function) {
 const char *name_of(function function) {
   static const char *const names[] = {
       "start", "run", "join", "accept", "subscribe", "listen", "publish", "send", "notify", "close",
-      "close_stream", "close_member", "each", "get_statistics", "sign", "shutdown", "destroy"};
+      "close_stream", "close_member", "each", "get_statistics", "drain", "sign", "shutdown", "destroy"};
   return names[function];
 }
 

@@ -48,8 +48,8 @@ enum { KEPT = 64 };
 
 /* The callbacks out of which a case may call. */
 typedef enum callback {
-  NO_CALLBACK, AUTHORIZE, AUDIENCE, CONNECTED, DISCONNECTED, FILTER, LOG, POSITION, READ, EACH, STOPPED,
-  CALLBACKS
+  NO_CALLBACK, AUTHORIZE, AUDIENCE, CONNECTED, DISCONNECTED, FILTER, LOG, POSITION, READ, DRAINED, EACH,
+  STOPPED, CALLBACKS
 } callback;
 
 typedef struct world world;
@@ -63,14 +63,16 @@ struct world {
   millstream_question *positions[KEPT], *reads[KEPT];
   int position_count, read_count;
   millstream_authorization *asked[KEPT];
-  int asked_count;
+  atomic_int asked_count;
   atomic_int opened, closed, stops;
+  atomic_int drained, left; /* drains that were completed, and those that were not */
+  int left_before_stop;     /* how many of these had been told of when the instance stopped */
   millstream_connection_id newest; /* of the connection that was opened last */
   millstream_close_reason reason;  /* of the one that was closed last */
   /* Called from within the callback `place`, once, if it is set. */
   void (*inside)(world *world);
   callback place;
-  atomic_bool was_inside;
+  atomic_bool has_entered, was_inside; /* it was called; it has returned */
 };
 
 /* Fills in options that suit most cases: the store in memory, any name public, all callbacks. */
@@ -91,6 +93,9 @@ void turns(world *world, int count);
 
 /* Counts in `stops`; for millstream_shutdown, with the world as its user. */
 void count_stop(void *user);
+
+/* Counts in `drained` or `left`; for millstream_drain, with the world as its user. */
+void count_drain(void *user, bool is_complete);
 
 /* ----------------------------------------------------------------------------------------- Clients */
 
@@ -127,7 +132,7 @@ millstream_message message_of(const char *data);
 /* Everything that takes an instance and returns a result. */
 typedef enum function {
   START, RUN, JOIN, ACCEPT, SUBSCRIBE, LISTEN, PUBLISH, SEND, NOTIFY, CLOSE, CLOSE_STREAM, CLOSE_MEMBER,
-  EACH_CONNECTION, STATISTICS, SIGN, SHUTDOWN, DESTROY, FUNCTIONS
+  EACH_CONNECTION, STATISTICS, DRAIN, SIGN, SHUTDOWN, DESTROY, FUNCTIONS
 } function;
 
 /* Calls it with arguments that are in order. */

@@ -1,3 +1,5 @@
+@testable import Millstream
+
 /// Any message: what a browser's parser makes of its frame is what went in, and nothing that is in it
 /// reaches into the frames before and behind it.
 @_cdecl("LLVMFuzzerTestOneInput")

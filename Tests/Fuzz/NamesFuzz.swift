@@ -1,3 +1,5 @@
+@testable import Millstream
+
 /// Any bytes: a stream's name to be made a queue's, and a pattern with a name behind its first zero.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzNames(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {

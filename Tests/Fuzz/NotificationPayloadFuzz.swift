@@ -1,3 +1,5 @@
+@testable import Millstream
+
 /// Any bytes, as the payload of a notification. What must hold: what is read is text, and the walk
 /// over the members agrees with the scanner about what an object is.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,3 +1,5 @@
+@testable import Millstream
+
 /// From the payload of a notification to what a browser sees: any bytes as the payload, and any text
 /// as the data and the event of a message that is put into one.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,3 +1,5 @@
+@testable import Millstream
+
 /// Any bytes, as a client's first ones. What must hold: a head that comes in pieces gets the verdict
 /// that it gets at once, a verdict is given within the limit, and what is let in obeys the rules.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,3 +1,5 @@
+@testable import Millstream
+
 private let secret = Array("s3cret".utf8)
 private let names = SignedNames(secrets: [Array("new".utf8), secret])
 

@@ -1,3 +1,5 @@
+@testable import Millstream
+
 private let secret = Array("a secret of at least 32 bytes, as it should be".utf8)
 private let verifier = TokenVerifier(
   TokenSettings(keys: [TokenKey(secret: secret), TokenKey(secret: secret, id: Array("a".utf8))]))

@@ -2,7 +2,7 @@
 # Fuzzes what reads bytes from outside, and what browsers read: run.sh [SECONDS [TARGET...]]
 #
 # SECONDS (60 by default) are shared by the targets. The sources under test are compiled straight
-# into each fuzzer, with libFuzzer and AddressSanitizer from the Swift toolchain. What it finds is
+# into the fuzzers, with libFuzzer and AddressSanitizer from the Swift toolchain. What it finds is
 # kept in .build/fuzz/TARGET (FUZZ_DIR), where the next run goes on; a crash is a non-zero exit,
 # and the input that led to it is named.
 set -eu
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
 [ $# -gt 0 ] || set -- RequestParser SignedNames NotificationPayload Names FrameWriter NotifiedFrame \
-  Tokens
+  Tokens Settings StreamSet Addresses Authorization Presence Controls Tail Top
 work=${FUZZ_DIR:-.build/fuzz}
 mkdir -p "$work"
 
@@ -29,21 +29,41 @@ sources="
   Sources/Millstream/Store/QueueName.swift Sources/Millstream/Store/UTF8Sequence.swift
   Sources/Millstream/Stream/ConnectionID.swift Sources/Millstream/Stream/CursorRequest.swift
   Sources/Millstream/Stream/FrameWriter.swift Sources/Millstream/Stream/Message.swift
-  Sources/Millstream/Stream/Chunk.swift Sources/Millstream/Stream/StreamMessage.swift
+  Sources/Millstream/Stream/CursorVector.swift Sources/Millstream/Stream/Chunk.swift Sources/Millstream/Stream/StreamMessage.swift
   Sources/Millstream/Store/JSONElements.swift Sources/Millstream/HTTP/HTTPResponse.swift
+  Sources/Millstream/Limits/ConnectionLimits.swift Sources/Millstream/Presence/MemberMetadata.swift
   Sources/Millstream/Token/Base64URL.swift Sources/Millstream/Token/CompactToken.swift
   Sources/Millstream/Token/JSONWebKeys.swift Sources/Millstream/Token/PEMKeys.swift
   Sources/Millstream/Token/RequestToken.swift Sources/Millstream/Token/TokenAlgorithm.swift
   Sources/Millstream/Token/TokenClaims.swift Sources/Millstream/Token/TokenKey.swift
   Sources/Millstream/Token/TokenKeyError.swift Sources/Millstream/Token/TokenRefusal.swift
-  Sources/Millstream/Token/TokenVerifier.swift Tests/Fuzz/BrowserParser.swift"
+  Sources/Millstream/Token/TokenVerifier.swift
+  Sources/Millstream/HTTP/StreamSetQuery.swift Sources/millstream/Settings/TOMLCharacters.swift
+  Sources/Millstream/ConfigurationError.swift Sources/Millstream/Connection/ConnectionContext.swift
+  Sources/Millstream/HTTP/AuthorizationAnswer.swift Sources/Millstream/HTTP/Permission.swift
+  Sources/Millstream/HTTP/SocketAddress.swift Sources/Millstream/Limits/ForwardedFor.swift
+  Sources/Millstream/Limits/NetworkAddress.swift Sources/Millstream/Limits/TrustedProxy.swift
+  Sources/Millstream/Presence/PresenceKey.swift Sources/Millstream/Presence/PresenceQuestion.swift
+  Sources/Millstream/Store/ControlReading.swift Sources/Millstream/Stream/StoreKind.swift
+  Sources/Millstream/Stream/StreamIdentity.swift Sources/millstream/Status/AdminHosts.swift
+  Sources/millstream/Tail/EventStreamParser.swift Sources/millstream/Tail/ResponseHead.swift
+  Sources/millstream/Top/Figures.swift Sources/millstream/Top/JSONTree.swift
+  Sources/millstream/Top/StatusReport.swift Sources/millstream/Top/TopScreen.swift
+  Sources/millstream/Settings/TOMLParser.swift Sources/millstream/Settings/TOMLSetting.swift Tests/Fuzz/BrowserParser.swift"
 
+# Checked arithmetic and debug preconditions stay on: -O is for speed, not for silence.
+compile() {
+  swiftc -O -enforce-exclusivity=checked -swift-version 6 -parse-as-library -assert-config Debug \
+    -use-ld=lld -sanitize=fuzzer,address -I Sources/CLibCrypto -package-name millstream "$@"
+}
+
+# What is tested is compiled once, also what is the command's: it imports the module that it is then in.
+# shellcheck disable=SC2086
+compile -enable-testing -wmo -module-name Millstream -emit-module-path "$work/Millstream.swiftmodule" \
+  -c $sources -o "$work/Millstream.o"
 for target in "$@"; do
-  # Checked arithmetic and debug preconditions stay on: -O is for speed, not for silence.
-  # shellcheck disable=SC2086
-  swiftc -O -enforce-exclusivity=checked -swift-version 6 -parse-as-library \
-    -assert-config Debug -use-ld=lld -sanitize=fuzzer,address -I Sources/CLibCrypto \
-    -package-name millstream -module-name "$target" $sources "Tests/Fuzz/${target}Fuzz.swift" -o "$work/$target.fuzzer"
+  compile -I "$work" -module-name "$target" "Tests/Fuzz/${target}Fuzz.swift" "$work/Millstream.o" \
+    -o "$work/$target.fuzzer"
 done
 
 share=$((seconds / $#))

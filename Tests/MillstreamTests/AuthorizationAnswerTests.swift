@@ -9,7 +9,7 @@ import Testing
   private func permission(
     _ status: Int, _ body: String = "", type: String? = json
   ) -> Permission? {
-    AuthorizationAnswer.permission(
+    try? AuthorizationAnswer.permission(
       status: status, contentType: type, body: Array(body.utf8), at: 1_000)
   }
 
@@ -54,6 +54,41 @@ import Testing
     guard case .allow(nil) = permission(200, body, type: "text/html") else {
       Issue.record("what is no JSON says nothing")
       return
+    }
+  }
+
+  /// Who looks after the application shall not have to guess.
+  @Test(arguments: [
+    (#"{"member":7}"#, AuthorizationAnswer.Fault.member("member")),
+    (#"{"labels":"a"}"#, .member("labels")), (#"{"metadata":[]}"#, .member("metadata")),
+    ("nonsense", .noObject),
+  ])
+  func whatIsWrongIsNamed(body: String, fault: AuthorizationAnswer.Fault) {
+    #expect(throws: fault) {
+      try AuthorizationAnswer.permission(
+        status: 200, contentType: AuthorizationAnswerTests.json, body: Array(body.utf8), at: 1_000)
+    }
+  }
+
+  @Test func whatIsTooLongIsNoAnswer() {
+    #expect(throws: AuthorizationAnswer.Fault.tooLong) {
+      try AuthorizationAnswer.permission(
+        status: 200, contentType: AuthorizationAnswerTests.json, body: nil, at: 1_000)
+    }
+  }
+
+  /// A page that says so at length says no all the same.
+  @Test func whatIsNotReadMayBeLong() throws {
+    for (status, type) in [
+      (403, AuthorizationAnswerTests.json), (403, "text/html"), (200, "text/html"),
+    ] {
+      let permission = try AuthorizationAnswer.permission(
+        status: status, contentType: type, body: nil, at: 1_000)
+      switch permission {
+      case .forbid: #expect(status == 403)
+      case .allow(nil): #expect(status == 200)
+      default: Issue.record("\(status) \(type)")
+      }
     }
   }
 

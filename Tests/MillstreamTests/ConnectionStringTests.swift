@@ -109,4 +109,32 @@ import Testing
     #expect(pairs.contains("dbname=a b") && pairs.contains("host=/tmp"))
     #expect(pairs.count == settings.options.count)
   }
+
+  @Test(arguments: [
+    "postgres://u:geheim@[::1]x/db", "host=x password=my geheim", "postgres://u:p@h/db?geheim",
+    "postgres://u:gehe%zzim@h/db", "postgres://u:pa@geheim@127.0.0.1/db",
+    "postgres://u:x\"geheim@[::1]x/db",
+    "postgres://u:geheim/x@h/db", "password=a geheim=b", "postgres://u:p@h/d?\"geheim=1",
+  ])
+  func noPartOfAPasswordIsSaid(text: String) {
+    let error = #expect(throws: ConfigurationError.self) { try ConnectionString(text) }
+    let sentence = error?.description ?? ""
+    #expect(!sentence.contains("geheim") && !sentence.contains("gehe%"), "\(sentence)")
+  }
+
+  @Test(arguments: [
+    ("x", "x"), ("expected \":\" or \"/\": \"ab\"", "expected \":\" or \"/\": …"),
+    ("missing \"=\" after \"a b\" in it", "missing \"=\" after … in it"), ("\"ab\"cd\" e", "… e"),
+    ("a \"bc", "a …"), ("a \"", "a …"), ("", ""), ("\"a\"", "\"a\""),
+  ])
+  func valuesAreLeftOut(message: String, left: String) {
+    #expect(ConnectionString.withoutValues(message) == left)
+  }
+
+  @Test(arguments: [
+    "host=@abstract", "host=/run/a@b", "host=a,b port=1,2", "port=5432", "host=a,@b port=,1",
+  ])
+  func hostsAndPortsThatAreInOrderAreTaken(text: String) throws {
+    _ = try ConnectionString(text)
+  }
 }

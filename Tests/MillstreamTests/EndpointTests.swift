@@ -36,10 +36,37 @@ import Testing
     #expect(try answer(to: "mine").hasPrefix("HTTP/1.1 403 "))
   }
 
+  /// `room:1*` is no room, but all that begin so.
+  @Test func aHookThatKnowsNothingOfPatternsIsNotAskedAboutThem() throws {
+    var asked: [String] = []
+    endpoint.authorize = { question in
+      asked.append(question.stream.name)
+      question.answer(.allow())
+    }
+    #expect(try answer(to: "?s=room:1*").hasPrefix("HTTP/1.1 403 Forbidden\r\n"))
+    #expect(asked.isEmpty)
+    endpoint.authorizesPatterns = true
+    let client = try ask(for: "?s=room:1*")
+    while instance.connectionCount == 0 { loop.runOnce() }
+    #expect(asked == ["room:1*"])
+    close(client)
+  }
+
   @Test func faultInsideLeaksNothing() throws {
     endpoint.authorize = { $0.answer(.fault) }
     let answer = try answer(to: "any")
     #expect(answer.hasPrefix("HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/plain\r\n"))
+  }
+
+  /// Nobody is let in to be closed at once, again and again.
+  @Test func whoseEndHasPassedIsForbidden() throws {
+    let now = Clock.system.unixSeconds
+    for end in [now, now - 1, 0, .min] {
+      endpoint.authorize = { $0.answer(.allow(ConnectionContext(expiresAt: end))) }
+      #expect(try answer(to: "any").hasPrefix("HTTP/1.1 403 "))
+    }
+    endpoint.authorize = { $0.answer(.allow(ConnectionContext(expiresAt: now + 3_600))) }
+    #expect(try answer(to: "any").hasPrefix("HTTP/1.1 200 OK\r\n"))
   }
 
   @Test func theAnswerMayComeLater() throws {
@@ -62,6 +89,45 @@ import Testing
     for _ in 0..<10 { loop.runOnce() }
     #expect(!asked[0].answer(.allow()))
     #expect(instance.connectionCount == 0)
+  }
+
+  /// Whoever waits for keys and goes leaves nothing until they come: its head may have 48 KiB.
+  @Test func whoeverHasGoneDoesNotWaitForKeys() throws {
+    var configuration = EndpointConfiguration()
+    configuration.tokens = TokenSettings(keys: [], audience: nil, issuer: nil)
+    endpoint.reconfigure(configuration)
+    endpoint.fetchesTokenKeys = { true }
+    // {"alg":"RS256","kid":"x"} and {}
+    let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.AAAA"
+    let client = try ask(for: "any", fields: "Authorization: Bearer \(token)\r\n")
+    while endpoint.waitingForKeysCount == 0 { loop.runOnce() }
+    close(client)
+    for _ in 0..<10 where endpoint.waitingForKeysCount > 0 { loop.runOnce() }
+    #expect(endpoint.waitingForKeysCount == 0)
+  }
+
+  /// As when SIGHUP brings them: whoever is there stays, and is counted if there was a limit before.
+  @Test func limitsCanComeAndChange() throws {
+    endpoint.authorize = { $0.answer(.allow(ConnectionContext(member: "ann"))) }
+    var configuration = EndpointConfiguration()
+    configuration.publicPatterns = ["*"]
+    configuration.refusesSoftly = .never
+    configuration.limits.perMember = 1
+    endpoint.reconfigure(configuration)
+    let first = try ask(for: "any")
+    #expect(received(first).hasPrefix("HTTP/1.1 200 OK\r\n"))
+    #expect(try answer(to: "any").hasPrefix("HTTP/1.1 429 Too Many Requests\r\n"))
+    configuration.limits.perMember = 2
+    endpoint.reconfigure(configuration)
+    let second = try ask(for: "any")
+    #expect(received(second).hasPrefix("HTTP/1.1 200 OK\r\n"))
+    #expect(try answer(to: "any").hasPrefix("HTTP/1.1 429 "))
+    #expect(instance.statistics.refused(.member) == 2)
+    close(first)
+    while instance.connectionCount > 1 { loop.runOnce() }
+    #expect(endpoint.counts.count(of: .member("ann")) == 1)
+    close(second)
+    while endpoint.counts.keyCount > 0 { loop.runOnce() }
   }
 
   private func answer(to name: String, fields: String = "") throws -> String {

@@ -32,14 +32,14 @@ import Testing
   }
 
   @Test func lengthCountsBytes() {
-    let response = HTTPResponse(status: 200, reason: "OK", body: "ü😀")
+    let response = HTTPResponse(status: 200, reason: "OK", body: Array("ü😀".utf8))
     #expect(
       text(response.encoded)
         == "HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nü😀")
   }
 
   @Test func noContentHasNoLength() {
-    let response = HTTPResponse(status: 204, reason: "No Content", body: "x", hasBody: false)
+    let response = HTTPResponse(status: 204, reason: "No Content", body: [0x78], hasBody: false)
     #expect(text(response.encoded) == "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n")
   }
 

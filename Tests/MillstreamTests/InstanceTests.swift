@@ -72,6 +72,115 @@ import Testing
     clients.forEach { close($0) }
   }
 
+  @Test func drainTellsOneAfterTheOtherWhileEverythingGoesOn() {
+    instance.start()
+    let clients = (0..<100).map { _ in registered() }
+    var texts = Array(repeating: "", count: clients.count)
+    let read = {
+      for (index, client) in clients.enumerated() { texts[index] += received(client) }
+    }
+    run {
+      read()
+      return texts.allSatisfy { $0.contains("pgbus:connected") }
+    }
+    var isDone = false
+    let beginMs = Clock.system.monotonicMs
+    instance.drain(overMs: 400) { isDone = $0 }
+    run {
+      read()
+      let toldCount = texts.count { $0.contains("pgbus:shutdown") }
+      let elapsedMs = Clock.system.monotonicMs - beginMs
+      #expect(toldCount <= Int(elapsedMs) * clients.count / 400 + 1)
+      return isDone
+    }
+    #expect(Clock.system.monotonicMs - beginMs >= 390)
+    #expect(instance.isRunning)
+    run {
+      read()
+      return instance.connectionCount == 0
+    }
+    #expect(
+      texts.allSatisfy {
+        $0.hasSuffix("event: pgbus:shutdown\ndata: {\"reason\":\"worker_restart\"}\n\n")
+      })
+    clients.forEach { close($0) }
+  }
+
+  @Test func whoComesDuringADrainDoesNotHoldItUp() {
+    instance.start()
+    var isDone = false
+    instance.drain(overMs: 200) { isDone = $0 }
+    let clients = (0..<5).map { _ in registered() }
+    run { isDone }
+    #expect(instance.connectionCount == 5)
+    var isDrained = false
+    instance.drain(overMs: 200) { isDrained = $0 }
+    let late = (0..<5).map { _ in registered() }
+    run { isDrained }
+    instance.shutdown { isDone = false }
+    run { !isDone }
+    (clients + late).forEach { close($0) }
+  }
+
+  @Test func shutdownEndsADrain() {
+    instance.start()
+    let client = registered()
+    let other = registered()
+    run { instance.parts.writer.statistics.sends >= 2 }
+    var said: [String] = []
+    instance.drain(overMs: 600_000) { said.append("drained \($0)") }
+    instance.drain(overMs: 0) { said.append("the other \($0)") }
+    instance.shutdown { said.append("ended") }
+    #expect(said == [])
+    run { said.last == "ended" }
+    #expect(said == ["drained false", "the other false", "ended"])
+    close(client)
+    close(other)
+  }
+
+  @Test func abandonEndsADrain() {
+    instance.start()
+    let client = registered()
+    let other = registered()
+    run { instance.parts.writer.statistics.sends >= 2 }
+    var said: [Bool] = []
+    instance.drain(overMs: 600_000) { said.append($0) }
+    instance.abandon()
+    #expect(said == [false] && instance.isEnded)
+    close(client)
+    close(other)
+  }
+
+  @Test func oneDrainTellsAllWhoWaitForIt() {
+    instance.start()
+    let client = registered()
+    run { instance.parts.writer.statistics.sends >= 1 }
+    var said: [Bool] = []
+    instance.drain(overMs: 50) { said.append($0) }
+    instance.drain(overMs: 600_000) { isComplete in
+      said.append(isComplete)
+      // It is over: this is another one.
+      instance.drain(overMs: 0) { said.append($0) }
+    }
+    run { said.count == 3 }
+    #expect(said == [true, true, true] && instance.isRunning)
+    close(client)
+  }
+
+  @Test func drainOfOneThatDoesNotRunIsOver() {
+    var said: [Bool] = []
+    instance.drain(overMs: 600_000) { said.append($0) }
+    instance.shutdown()
+    instance.drain(overMs: 600_000) { said.append($0) }
+    #expect(said == [false, false])
+  }
+
+  private func registered() -> Int32 {
+    let (server, client) = pair()
+    _ = instance.register(server, for: subscription)
+    return client
+  }
+
   @Test func clientThatTakesNothingDoesNotHoldShutdownUp() {
     instance.start()
     let (server, client) = pair()

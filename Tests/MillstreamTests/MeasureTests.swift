@@ -82,10 +82,13 @@ import Testing
   /// Half a year is 2 to the 24 seconds, or nearly.
   @Test(arguments: [UInt32(0), 1, 255, 256, 65_536, 0xFF_FFFF, 0x100_0000, 0xFFFF_FFFF])
   func ageSurvivesTheLimitOfItsBits(came: UInt32) {
-    let connection = ConnectionTable().allocate()
-    connection.pointee.cameSeconds = came
-    for age: UInt32 in [0, 1, 300, 1_000_000] {
-      #expect(connection.pointee.ageSeconds(nowSeconds: came &+ age) == age)
+    let table = ConnectionTable()
+    withExtendedLifetime(table) {
+      let connection = table.allocate()
+      connection.pointee.cameSeconds = came
+      for age: UInt32 in [0, 1, 300, 1_000_000] {
+        #expect(connection.pointee.ageSeconds(nowSeconds: came &+ age) == age)
+      }
     }
   }
 }

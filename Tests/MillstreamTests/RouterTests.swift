@@ -151,8 +151,8 @@ import Testing
 
   private static func status(_ decision: Router.Decision) -> Int {
     switch decision {
-    case .stream: 200
-    case .respond(let response), .awaitKeys(let response): response.status
+    case .stream, .streams: 200
+    case .respond(let response), .awaitKeys(_, let response): response.status
     }
   }
 
@@ -168,7 +168,8 @@ import Testing
     let bytes =
       switch decision {
       case .stream(let subscription): subscription.head
-      case .respond(let response), .awaitKeys(let response): response.encoded
+      case .streams(let set): set.head
+      case .respond(let response), .awaitKeys(_, let response): response.encoded
       }
     let lines = text(bytes).split(separator: "\r\n", omittingEmptySubsequences: false)
     return lines.prefix { !$0.isEmpty }.map(String.init)

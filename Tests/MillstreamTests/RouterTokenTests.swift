@@ -86,7 +86,7 @@ import Testing
   @Test func unknownKeyMayCome() throws {
     let decision = try Self.decide(
       "GET /streams/room:1", "Authorization: Bearer \(Self.room)", keys: [])
-    guard case .awaitKeys(let response) = decision else {
+    guard case .awaitKeys(_, let response) = decision else {
       Issue.record("decided without a key")
       return
     }
@@ -112,8 +112,8 @@ import Testing
 
   private static func status(_ decision: Router.Decision) -> Int {
     switch decision {
-    case .stream: 200
-    case .respond(let response), .awaitKeys(let response): response.status
+    case .stream, .streams: 200
+    case .respond(let response), .awaitKeys(_, let response): response.status
     }
   }
 }

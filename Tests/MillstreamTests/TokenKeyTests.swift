@@ -94,7 +94,7 @@ import Testing
     }
     #expect(error(ofJWKS: #"{"keys":[]}"#) == .noKey)
     let blanks = String(repeating: " ", count: TokenKey.maximumSetBytes)
-    #expect(error(ofJWKS: #"{"keys":[]}"# + blanks) == .notJWKS)
+    #expect(error(ofJWKS: #"{"keys":[]}"# + blanks) == .setTooLong)
     let many = Array(repeating: Vectors.edDSAKey, count: TokenKey.maximumKeys + 1)
     #expect(error(ofJWKS: #"{"keys":[\#(many.joined(separator: ","))]}"#) == .tooManyKeys)
   }

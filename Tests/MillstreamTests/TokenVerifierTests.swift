@@ -93,6 +93,15 @@ import Testing
     #expect(Vectors.refusal(of: token) == nil)
   }
 
+  /// As where some keys are in a file without names, and others are fetched: it may be one that is to come.
+  @Test func oneThatIsNotSignedWithAKeyWithoutANameMayBeSignedWithTheOneThatItNames() {
+    func token(_ header: String) -> String {
+      Vectors.signed("{}", header: header, secret: Array("another".utf8))
+    }
+    #expect(Vectors.refusal(of: token(#"{"alg":"HS256","kid":"new"}"#)) == .unknownKey)
+    #expect(Vectors.refusal(of: token(#"{"alg":"HS256"}"#)) == .signature)
+  }
+
   @Test(arguments: [
     "", ".", "..", "...", "e30", "e30.e30", "e30.e30.e30", "a.b.c", "eyJhbGciOiJIUzI1NiJ9..",
     "eyJhbGciOiJIUzI1NiJ9.e30.AAAA.AAAA", "eyJhbGciOiJIUzI1NiJ9.e30=.AAAA",

@@ -34,7 +34,9 @@ extension SimulatedClient {
     if record.id <= last { fails("id \(record.id) comes after \(last)") }
     judgeJump(to: record.id, of: record.incarnation)
     last = record.id
+    lastReceived = record.id
     incarnation = record.incarnation
+    incarnationNumber = max(incarnationNumber, record.incarnation?.number ?? 0)
     let suffix = record.incarnation?.epoch.map { "-" + String($0, radix: 16) } ?? ""
     cursor = Cursor(
       id: record.id, text: "\(record.id)\(suffix)", incarnation: record.incarnation)
@@ -75,12 +77,18 @@ extension SimulatedClient {
 
   private func isOwedGap(_ record: MessageRecord) -> Bool {
     record.mustBeTold && last > 0 && record.id > last
-      && record.id >= record.incarnation?.firstRead ?? 0
-      && !gaps.contains { $0.contains(record.id) }
+      && record.id >= record.incarnation?.firstRead ?? 0 && !isInGap(record)
+  }
+
+  /// Whoever was told of a gap knows that it is in there.
+  private func isInGap(_ record: MessageRecord) -> Bool {
+    gaps.contains { $0.contains(record.id) }
   }
 
   /// What was passed over comes without an id.
   private func receiveLate(_ record: MessageRecord) {
+    // Lanes wait for each other, and for each other's pages.
+    if carrier != nil { return }
     // Whoever reads a page that it is missing from gets it before it has come to its place.
     let mayFallBehind = hasStalled || wasRagged || world.limits.logBytes < 8_192
     let mayReadPages = came != nil || mayFallBehind
@@ -104,7 +112,6 @@ extension SimulatedClient {
   }
 
   private func beginAnew() {
-    let now = stream.flatMap { queue.incarnation(of: $0) }
     let hasChanged = (queue.incarnations.last?.number ?? 0) > incarnationNumber
     let isElsewhere =
       came.map { $0.incarnation == nil || $0.incarnation !== queue.current } ?? false
@@ -112,8 +119,9 @@ extension SimulatedClient {
     if !hasChanged && !isElsewhere && anewStep != world.steps {
       fails("was told that the ids begin anew, and they do not")
     }
-    (start, last, incarnation) = (0, 0, nil)
-    incarnationNumber = now?.number ?? 0
+    (start, last, lastReceived, incarnation) = (0, 0, 0, nil)
+    // A client that is slow may be told of one change while there are more.
+    if hasChanged { incarnationNumber += 1 }
     awaitsReset = false
     seen = []
     passed = [:]
@@ -125,6 +133,8 @@ extension SimulatedClient {
   private func skip(from low: Int64, to high: Int64) {
     guard low <= high, high > last else { return fails("a gap up to \(high), and it has \(last)") }
     gaps.append(low...high)
+    // A slow client that has got nothing since it was told to begin anew may be told of any of the later ones.
+    if isAnew && incarnation == nil && queue.incarnations.count > 1 { return last = high }
     let other = incarnation ?? stream.flatMap { queue.incarnation(of: $0) }
     guard let other else { return }
     // Of one that is not there any more, all is removed.
@@ -156,18 +166,21 @@ extension SimulatedClient {
     guard let step = ephemeral.step, ephemeral.queue === queue, ephemeral.isFor(id) else {
       return fails("e\(number) is not for it")
     }
-    if (openedStep ?? .max) > step && openedMs > ephemeral.lastMs {
+    // A lane that waits for the others hears what comes meanwhile.
+    let (sinceStep, sinceMs) =
+      carrier.map { ($0.bornStep, $0.bornMs) } ?? (openedStep ?? .max, openedMs)
+    if sinceStep > step && sinceMs > ephemeral.lastMs {
       fails("e\(number) was before it came")
     }
   }
 
   // MARK: The end
 
-  /// What it has not been given though everything has come to rest; nil: nothing.
   func missing() -> String? {
     guard isOpen else { return nil }
     guard openedStep != nil else { return "was not opened" }
     guard let current = queue.current else { return nil }
+    if carrier?.isGoing == true { return nil }
     if connection.pointee.phase != .live { return "is not live" }
     if awaitsReset { return "was not told that the ids begin anew" }
     if let incarnation, incarnation !== current, last > 0, !mayBeForeign(current) {
@@ -176,7 +189,7 @@ extension SimulatedClient {
     for record in current.records where isDue(record) {
       return "lacks m\(record.serial), id \(record.id)"
     }
-    return missingEphemeral()
+    return missingEphemeral(of: queue, seen: seenEphemerals)
   }
 
   /// It came with a cursor that fits the new stream as well, and had got nothing by then.
@@ -189,23 +202,14 @@ extension SimulatedClient {
     guard record.isThere, record.isFor(id), !seen.contains(record.serial) else { return false }
     if let step = passed[record.serial] { return isOwedLate(record, passedAt: step) }
     if let start { return record.id > start }
-    return record.commitNumber > dueAfterCommit ?? .max
+    return record.commitNumber > dueAfterCommit ?? .max && !isInGap(record)
   }
 
   /// Those who were live all the time get what comes late.
   private func isOwedLate(_ record: MessageRecord, passedAt step: Int) -> Bool {
-    guard let liveSince, let openedStep else { return false }
+    guard let liveSince, let openedStep, !isInGap(record) else { return false }
     return liveSince < step && openedStep < liveSince && !hasStalled
       && record.committedMs - record.lockedMs >= world.holeWaitMs
       && world.writer.statistics.forgottenHoles == 0
-  }
-
-  private func missingEphemeral() -> String? {
-    // Whoever is moved out of a small log reads on from the store, where there are none.
-    if hasStalled || world.limits.logBytes < 8_192 { return nil }
-    for ephemeral in world.ephemerals where ephemeral.isOwed(to: id) {
-      if !seenEphemerals.contains(ephemeral.number) { return "lacks e\(ephemeral.number)" }
-    }
-    return nil
   }
 }

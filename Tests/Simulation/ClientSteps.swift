@@ -24,7 +24,7 @@ extension World {
 
   private func stall(_ client: SimulatedClient) {
     trace("client \(client.id) stalls")
-    client.hasStalled = true
+    client.socket.hasStalled = true
     client.socket.room = random.number(0..<200)
   }
 
@@ -38,7 +38,7 @@ extension World {
   }
 
   /// Any that a page may have been rendered with; now and then one that nobody ever gave out.
-  private func chosenCursor(of queue: SimulatedQueue) -> SimulatedClient.Cursor? {
+  func chosenCursor(of queue: SimulatedQueue) -> SimulatedClient.Cursor? {
     if random.once(in: 12) {
       return SimulatedClient.Cursor(id: 100_000, text: "100000", incarnation: nil)
     }
@@ -50,16 +50,10 @@ extension World {
   }
 
   func connect(to queue: SimulatedQueue, _ cursor: SimulatedClient.Cursor?) {
-    guard let descriptor = freeDescriptor else { return }
-    let id = ConnectionID(value: random.next() | 1 << 63)
-    let socket = SimulatedSocket(
-      descriptor: descriptor, seed: random.next(), isRagged: random.once(in: 3),
-      nowMs: postgres.nowMs)
-    if random.once(in: 5) { socket.room = random.number(0..<400) }
-    let connection = writer.adopt(descriptor, id: id)
+    guard let (id, socket) = makeSocket(fullOnce: 5, room: 400) else { return }
+    let connection = writer.adopt(socket.descriptor, id: id)
     let client = SimulatedClient(
       world: self, queue: queue, id: id, socket: socket, connection: connection, came: cursor)
-    client.hasStalled = socket.room != nil
     clients.append(client)
     trace("client \(id) comes to \(queue.name) with \(cursor?.text ?? "no cursor")")
     let backlog = writer.ensureBacklog(of: connection)
@@ -77,15 +71,10 @@ extension World {
     dispatcher.subscribe(connection, to: stream)
   }
 
-  private var freeDescriptor: Int32? {
-    (firstDescriptor..<(firstDescriptor + SocketTable.worldDescriptors)).first {
-      SocketTable.shared[$0] == nil
-    }
-  }
-
   /// What the loop would do: whoever asked to be told that its socket is ready is told.
   func serveSockets() {
-    for client in clients where client.isOpen && client.connection.pointee.phase != .closing {
+    for client in peers
+    where !client.socket.isClosed && client.connection.pointee.phase != .closing {
       let watcher = UnsafeMutableRawPointer(client.connection).assumingMemoryBound(to: ev_io.self)
       let wanted = watcher.pointee.events
       if client.connection.pointee.isBlocked && wanted & Int32(EV_WRITE) == 0 {
@@ -100,7 +89,7 @@ extension World {
   }
 
   /// A connection was closed: was there a reason?
-  func closed(_ client: SimulatedClient) {
+  func closed(_ client: SimulatedPeer) {
     let reason = client.connection.pointee.closeReason
     trace("client \(client.id) is closed: \(reason)")
     let nowMs = postgres.nowMs
@@ -111,6 +100,7 @@ extension World {
     where configuration.idleTimeoutMs > 0 && nowMs - client.bornMs >= configuration.idleTimeoutMs:
       break
     case .requested where isEnding: break
+    case .overtaken where (client as? SimulatedCarrier)?.mayHaveTooMany == true: break
     default: fails("client \(client.id) was closed for \(reason)")
     }
   }
@@ -119,7 +109,8 @@ extension World {
 extension SimulatedClient {
   /// Whether it is live and takes at once whatever it is sent.
   var isReceptive: Bool {
-    isOpen && connection.pointee.phase == .live && !connection.pointee.isBlocked
-      && socket.room == nil && !socket.isRagged && !socket.isHungUp
+    if carrier?.isGoing == true { return false }
+    let own = carrier?.connection ?? connection
+    return connection.pointee.phase == .live && !own.pointee.isBlocked && takesAll
   }
 }

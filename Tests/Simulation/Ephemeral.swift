@@ -46,3 +46,13 @@ final class Ephemeral {
       : #"{"s":"\#(queue.name)","d":"e\#(number)","v":\#(label)}"#
   }
 }
+
+extension World {
+  /// Those who take at once what is sent to a stream; of one that is stored nowhere, also those who follow a
+  /// pattern that it fits and have not heard of it.
+  func receptive(to queue: SimulatedQueue) -> [ConnectionID] {
+    let own = judges.filter { $0.queue === queue && $0.isReceptive }.map(\.id)
+    if queue.current != nil { return own }
+    return own + carriers.filter { $0.isReceptive && $0.isToFollow(queue) }.map(\.id)
+  }
+}

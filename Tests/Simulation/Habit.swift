@@ -15,6 +15,13 @@ enum Habit: CaseIterable {
   /// Transactions stay open for longer than anybody waits, and clients are slow.
   case late
 
+  /// Where there are many streams on one connection, they wait for each other: that nobody comes by one of
+  /// them is seen where nothing else brings it later.
+  static func chosen(isWide: Bool, _ random: inout SeededGenerator) -> Habit {
+    if isWide && random.once(in: 3) { return .prompt }
+    return random.once(in: 2) ? .anything : random.pick(allCases)!
+  }
+
   func changes(_ limits: inout Dispatcher.Limits, _ random: inout SeededGenerator) {
     switch self {
     case .anything, .broken: break
@@ -41,6 +48,7 @@ enum Habit: CaseIterable {
   func factor(_ step: Step) -> Int? {
     switch (self, step) {
     case (.prompt, .lose), (.prompt, .refuse), (.prompt, .rewind), (.prompt, .drop): 0
+    case (.prompt, .rebirth), (.prepared, .rebirth), (.broken, .rebirth): 0
     case (.prepared, .prepare): 8
     case (.prepared, .begin), (.prepared, .work): 3
     case (.prepared, .commit), (.prepared, .rollBack): 1
@@ -56,7 +64,7 @@ enum Habit: CaseIterable {
     case (.late, .pass): 3
     case (.late, .lateness): 4
     case (.prompt, .begin), (.prompt, .absence), (.prompt, .lateness): 1
-    case (.prompt, .calm): 3
+    case (.prompt, .calm), (.prompt, .appear), (.prompt, .hangUpMany): 3
     default: nil
     }
   }

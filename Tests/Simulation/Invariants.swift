@@ -5,9 +5,10 @@ extension World {
   func check() {
     for queue in postgres.queues { notices(queue) }
     checkClients()
+    checkCarriers()
     checkStreams()
     checkStates()
-    if reads.openCount > 4 * dispatcher.registry.streams.count + 12 {
+    if reads.openCount > 4 * dispatcher.registry.streams.count + (isWide ? 24 : 12) {
       fails("\(reads.openCount) queries are open")
     }
   }
@@ -31,6 +32,11 @@ extension World {
     if let backlog = writer.backlog(of: client.connection) { note(backlog) }
     if connection.phase == .closing { return }
     if !connection.isBlocked { client.socket.movedMs = postgres.nowMs }
+    watchPlace(of: client)
+  }
+
+  func watchPlace(of client: SimulatedClient) {
+    let connection = client.connection.pointee
     guard connection.phase == .live, let stream = client.stream else {
       client.liveSince = nil
       return
@@ -48,17 +54,36 @@ extension World {
   /// They are counted as they change; here all are looked at.
   private func checkStates() {
     var states = ConnectionStates()
+    var laneStates = ConnectionStates()
     for stream in dispatcher.registry.streams {
-      states.live += stream.live.count
-      let opened = stream.waiting.members.count { $0.pointee.wasOpened }
-      states.catchingUp += opened
-      states.opening += stream.waiting.count - opened
+      for connection in stream.live.members { count(connection, .live, &states, &laneStates) }
+      for connection in stream.waiting.members {
+        let state: ConnectionStates.State = connection.pointee.wasOpened ? .catchingUp : .opening
+        count(connection, state, &states, &laneStates)
+      }
+    }
+    for carrier in carriers where !carrier.socket.isClosed {
+      states.move(from: nil, to: carrier.connection.pointee.wasOpened ? .live : .opening)
     }
     if states != dispatcher.states { fails("\(dispatcher.states) are counted, \(states) there") }
+    if laneStates != dispatcher.laneStates {
+      fails("\(dispatcher.laneStates) lanes are counted, \(laneStates) there")
+    }
   }
 
-  private func note(_ backlog: Backlog) {
-    if backlog.ownBytes.count > Backlog.maximumOwnBytes { fails("a backlog has no bound") }
+  private func count(
+    _ connection: ConnectionRef, _ state: ConnectionStates.State,
+    _ states: inout ConnectionStates, _ laneStates: inout ConnectionStates
+  ) {
+    if writer.backlog(of: connection)?.lane == nil {
+      states.move(from: nil, to: state)
+    } else {
+      laneStates.move(from: nil, to: state)
+    }
+  }
+
+  func note(_ backlog: Backlog) {
+    if backlog.own.bytes.count > OwnBytes.maximumCount { fails("a backlog has no bound") }
     if backlogs.last?.object === backlog || backlogs.contains(where: { $0.object === backlog }) {
       return
     }
@@ -74,7 +99,9 @@ extension World {
       let bound = 2 * limits.logBytes + 2 * StreamLog.largestChunk
       if stream.log.byteCount > bound { fails("a log has \(stream.log.byteCount) bytes") }
       if stream.late?.ranges.count ?? 0 > LateHoles.maximumRanges { fails("too many late ranges") }
-      if stream.requestedPages.count > 2 * clients.count + 2 { fails("too many pages") }
+      if stream.requestedPages.count > 2 * (clients.count + carriers.count) + 2 {
+        fails("too many pages")
+      }
       if stream.order.givenUp.count > 64 { fails("too many given up") }
     }
     if dispatcher.reminded.count > streams.count { fails("too many reminders") }
@@ -90,10 +117,8 @@ extension World {
   /// Whoever falls behind while one waits for its turn may find it gone from the log, as may anybody
   /// whose turn to be sent to comes after a small log was trimmed.
   private func excuseWhoFallsBehind() {
-    let receptive = Set(clients.filter(\.isReceptive).map(\.id))
-    for ephemeral in ephemerals where ephemeral.lastMs >= postgres.nowMs {
-      ephemeral.owed.formIntersection(receptive)
-    }
+    let waiting = ephemerals.filter { $0.lastMs >= postgres.nowMs && !$0.owed.isEmpty }
+    for ephemeral in waiting { ephemeral.owed.formIntersection(receptive(to: ephemeral.queue)) }
     for stream in dispatcher.registry.streams where stream.log.floor > 0 {
       guard let queue = postgres.queue(stream.store, stream.storageName),
         queue.seenFloor != stream.log.floor
@@ -118,7 +143,7 @@ extension World {
   /// Everybody leaves, and nothing is left of anything.
   func end() {
     isEnding = true
-    for client in clients { writer.close(client.connection, .requested) }
+    for client in peers { writer.close(client.connection, .requested) }
     // With a log of a kilobyte, what nobody reads any more comes in reads of one or two messages.
     for _ in 0..<400 where violation == nil {
       calm(ticks: 6)
@@ -131,6 +156,8 @@ extension World {
     if streams.contains(where: { $0.object != nil }) { fails("something holds a stream") }
     if backlogs.contains(where: { $0.object != nil }) { fails("something holds a backlog") }
     if listens.channels != [NativeSchema.channel] { fails("listens to \(listens.channels)") }
+    if !dispatcher.patterns.isEmpty { fails("patterns are followed") }
+    if writer.laneCount + writer.carrierCount != 0 { fails("lanes are counted") }
     if dispatcher.turns.hasMore || dispatcher.fanOut.hasMore { fails("something is queued") }
   }
 

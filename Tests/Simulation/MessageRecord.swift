@@ -85,6 +85,8 @@ final class Incarnation {
 final class SimulatedQueue {
   let store: StoreKind
   let name: String
+  /// What stands for it in a cursor of many.
+  let key: CursorVector.Key
   private(set) var incarnations: [Incarnation] = []
   var current: Incarnation? {
     didSet { if let current, incarnations.last !== current { incarnations.append(current) } }
@@ -104,6 +106,7 @@ final class SimulatedQueue {
   init(store: StoreKind, name: String) {
     self.store = store
     self.name = name
+    key = CursorVector.Key(name.utf8)
   }
 
   var channel: String { store == .native ? NativeSchema.channel : "pgmq.q_\(name).INSERT" }

@@ -65,10 +65,25 @@ extension SimulatedPostgres {
     case let query as HoldersQuery: return holders(query)
     case let query as LateQuery: return late(query)
     case let query as OpenHolesQuery: return openHoles(query)
+    case is StreamListQuery: return streamList(query)
     default:
       let isThrottleTable = query.sql.contains("to_regclass('pgmq.notify_insert_throttle')")
       return isThrottleTable ? SimulatedAnswer(rows: [["t"]]) : SimulatedAnswer()
     }
+  }
+
+  /// Which native streams there are that fit.
+  private func streamList(_ query: Query) -> SimulatedAnswer {
+    let texts = (query.parameters[0] ?? "").split(whereSeparator: { "{},\"".contains($0) })
+    let limit = Int(query.parameters[2] ?? "") ?? 0
+    let rows = texts.enumerated().flatMap { index, text -> [[String?]] in
+      let pattern = StreamPattern(String(text.map { $0 == "%" ? "*" : $0 }))
+      let fitting = queues.filter {
+        $0.store == .native && $0.current != nil && pattern.matches($0.name.utf8)
+      }
+      return fitting.prefix(limit).map { [String(index + 1), $0.name] }
+    }
+    return SimulatedAnswer(columns: 2, rows: rows)
   }
 
   private func look(_ query: LookQuery) -> SimulatedAnswer {

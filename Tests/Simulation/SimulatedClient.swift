@@ -1,7 +1,8 @@
 @testable import Millstream
 
-/// One connection of a client: it parses what it is sent, frame by frame, and judges it.
-final class SimulatedClient {
+/// One connection of a client, or one of the streams of a connection that carries several: it parses what it
+/// is sent, frame by frame, and judges it.
+final class SimulatedClient: SimulatedPeer {
   /// What a client comes back with.
   struct Cursor {
     var id: Int64
@@ -17,15 +18,15 @@ final class SimulatedClient {
   let connection: ConnectionRef
   let came: Cursor?
   let bornMs: Int64
+  /// The connection that it is a stream of; nil: it has its own.
+  private(set) weak var carrier: SimulatedCarrier?
 
-  private var parsed = 0
-  private var blocks = 0
+  private var frames = ReceivedFrames()
 
   /// The step in which its opening was sent, and since which it is live without a break.
-  private(set) var openedStep: Int?
-  private(set) var openedMs: Int64 = 0
+  var openedStep: Int?
+  var openedMs: Int64 = 0
   var liveSince: Int?
-  var hasStalled = false
   let wasRagged: Bool
   /// The id above which it gets everything; nil: nobody knew when it was opened.
   var start: Int64? = 0
@@ -33,6 +34,8 @@ final class SimulatedClient {
   var dueAfterCommit: Int?
   /// The highest id that it has, and of what; nil: it takes whatever comes first.
   var last: Int64 = 0
+  /// The highest id of a message that it has, or came with.
+  var lastReceived: Int64 = 0
   var incarnation: Incarnation?
   /// How far the queue had come when it began to count.
   var incarnationNumber = 0
@@ -51,9 +54,10 @@ final class SimulatedClient {
 
   init(
     world: World, queue: SimulatedQueue, id: ConnectionID, socket: SimulatedSocket,
-    connection: ConnectionRef, came: Cursor?
+    connection: ConnectionRef, came: Cursor?, carrier: SimulatedCarrier? = nil
   ) {
     self.world = world
+    self.carrier = carrier
     self.queue = queue
     self.id = id
     self.socket = socket
@@ -62,12 +66,18 @@ final class SimulatedClient {
     self.came = came
     bornMs = world.postgres.nowMs
     cursor = came
-    socket.opens = { [unowned self] in opens() }
+    if carrier != nil { return }
+    socket.opens = { [unowned self] _ in opens() }
     socket.closes = { [unowned self] in world.closed(self) }
   }
 
-  var isOpen: Bool { !socket.isClosed }
-  var stream: Stream? { isOpen ? connection.pointee.stream?.takeUnretainedValue() : nil }
+  var subject: String { queue.name }
+
+  /// A lane may be gone before its carrier's socket is closed.
+  var stream: Stream? {
+    guard isOpen, carrier?.isGoing != true else { return nil }
+    return connection.pointee.stream?.takeUnretainedValue()
+  }
 
   /// The first byte goes out: what it is promised counts from here.
   private func opens() {
@@ -89,24 +99,13 @@ final class SimulatedClient {
 
   /// Takes what has come since the last time.
   func read() {
-    let bytes = socket.taken
-    var at = parsed
-    while at + 1 < bytes.count {
-      guard bytes[at] == UInt8(ascii: "\n"), bytes[at + 1] == UInt8(ascii: "\n") else {
-        at += 1
-        continue
-      }
-      take(String(decoding: bytes[parsed..<at], as: UTF8.self))
-      at += 2
-      parsed = at
-    }
+    while let block = frames.next(of: socket) { take(block) }
   }
 
   private func take(_ block: String) {
-    blocks += 1
     world.trace(
       "client \(id) gets <\(block.prefix(100).split(separator: "\n").joined(separator: "|"))>")
-    switch blocks {
+    switch frames.count {
     case 1: expect(block, "retry: 2000")
     case 2:
       let since = came?.id ?? start ?? 0
@@ -114,13 +113,5 @@ final class SimulatedClient {
     case 3: expect(block, "event: pgbus:connected\ndata: {\"connectionId\":\"\(id)\"}")
     default: receive(block)
     }
-  }
-
-  func expect(_ block: String, _ expected: String) {
-    if block != expected { fails("got <\(block)> instead of <\(expected)>") }
-  }
-
-  func fails(_ reason: String) {
-    world.fails("client \(id) of \(queue.name): \(reason)")
   }
 }

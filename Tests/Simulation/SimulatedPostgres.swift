@@ -10,6 +10,7 @@ final class SimulatedPostgres {
 
   var nowMs: Int64 = 1_000_000
   private(set) var queues: [SimulatedQueue] = []
+  private var queuesByName: [StoreKind: [[UInt8]: SimulatedQueue]] = [:]
   private(set) var records: [MessageRecord] = []
   private(set) var transactions: [SimulatedTransaction] = []
   /// What was committed and has not reached the listening session.
@@ -21,10 +22,11 @@ final class SimulatedPostgres {
 
   func add(_ queue: SimulatedQueue) {
     queues.append(queue)
+    queuesByName[queue.store, default: [:]][Array(queue.name.utf8)] = queue
   }
 
   func queue(_ store: StoreKind, _ name: [UInt8]) -> SimulatedQueue? {
-    queues.first { $0.store == store && $0.name.utf8.elementsEqual(name) }
+    queuesByName[store]?[name]
   }
 
   // MARK: Tables

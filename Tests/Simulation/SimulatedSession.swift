@@ -70,7 +70,9 @@ final class SimulatedSession: PostgresSession {
 
   var openCount: Int { pipeline.count }
   var oldestMs: Int64? { pipeline.first?.sinceMs }
-  var hasUnexecuted: Bool { pipeline.contains { $0.answer == nil } }
+  /// What is executed next.
+  var unexecuted: Query? { pipeline.first { $0.answer == nil }?.query }
+  var hasUnexecuted: Bool { unexecuted != nil }
   var hasAnswers: Bool { pipeline.first?.answer != nil }
 
   func connect() {

@@ -12,11 +12,13 @@ final class SimulatedSocket {
   /// It takes any part of what it is given, and now and then a signal comes between.
   var isRagged: Bool
   var isHungUp = false
+  /// It was full once, or took a part only, because the world made it so.
+  var hasStalled = false
   private(set) var isClosed = false
   private(set) var taken: [UInt8] = []
   private var isUsed = false
-  /// Called before it is given anything for the first time.
-  var opens: () -> Void = {}
+  /// Called before it is given anything for the first time, with what that is.
+  var opens: (UnsafeRawBufferPointer) -> Void = { _ in }
   var closes: () -> Void = {}
   /// When it took something last, or had nothing to take.
   var movedMs: Int64
@@ -34,7 +36,7 @@ final class SimulatedSocket {
     precondition(count > 0, "nobody sends nothing")
     if !isUsed {
       isUsed = true
-      opens()
+      opens(UnsafeRawBufferPointer(start: bytes, count: count))
     }
     if isHungUp { return SimulatedSocket.fail(EPIPE) }
     if isRagged && random.once(in: 8) { return SimulatedSocket.fail(EINTR) }

@@ -8,6 +8,9 @@ enum Step: CaseIterable {
   case execute, answer, refuse, breakReads, breakListens, reconnectReads, reconnectListens
   case connect, comeBack, stall, drain, hangUp, serve
   case pass, calm, absence, lateness, turn
+  // What only happens where there are clients with many streams.
+  case connectMany, comeBackWithMany, stallMany, drainMany, hangUpMany
+  case publishEverywhere, publishLarge, rebirth, appear, suspense
 
   private var weight: Int {
     switch self {
@@ -18,8 +21,11 @@ enum Step: CaseIterable {
     case .stall, .comeBack, .sendEphemeral, .rollBack, .calm, .create: 3
     case .burst, .hangUp, .breakReads: 2
     case .savepoint, .prepare, .remove, .retain, .purge, .drop, .rewind, .lose, .double, .refuse,
-      .breakListens, .absence, .lateness:
+      .breakListens, .absence, .lateness, .publishLarge, .rebirth:
       1
+    case .connectMany, .drainMany: 6
+    case .comeBackWithMany, .stallMany, .publishEverywhere, .appear: 4
+    case .hangUpMany, .suspense: 2
     }
   }
 
@@ -27,7 +33,17 @@ enum Step: CaseIterable {
   private var isNeeded: Bool {
     switch self {
     case .execute, .answer, .deliver, .connect, .serve, .reconnectReads, .reconnectListens, .drain,
-      .turn, .commit, .release, .create, .pass, .publish:
+      .turn, .commit, .release, .create, .pass, .publish, .connectMany, .drainMany,
+      .comeBackWithMany:
+      true
+    default: false
+    }
+  }
+
+  private var isOfWideWorlds: Bool {
+    switch self {
+    case .connectMany, .comeBackWithMany, .stallMany, .drainMany, .hangUpMany, .publishEverywhere,
+      .publishLarge, .rebirth, .appear, .suspense:
       true
     default: false
     }
@@ -35,9 +51,9 @@ enum Step: CaseIterable {
 
   /// Each world has its own habits: some things never happen in it, and some often.
   static func chosen(
-    _ habit: Habit, _ random: inout SeededGenerator
+    _ habit: Habit, isWide: Bool, _ random: inout SeededGenerator
   ) -> [(weight: Int, step: Step)] {
-    allCases.map { step in
+    allCases.filter { isWide || !$0.isOfWideWorlds }.map { step in
       let factor = random.pick(step.isNeeded ? [1, 2, 4] : [0, 0, 1, 2, 6])!
       return (step.weight * (habit.factor(step) ?? factor), step)
     }
@@ -59,6 +75,12 @@ extension World {
     case .calm: if habit == .prompt { bePrompt() } else { calm(ticks: random.number(1..<12)) }
     case .absence: beAbsent()
     case .lateness: beLate()
+    case .connectMany, .comeBackWithMany, .stallMany, .drainMany, .hangUpMany: takeCarrier(step)
+    case .publishEverywhere: publishEverywhere()
+    case .publishLarge: if let queue = random.pick(publishable) { publishLarge(to: queue) }
+    case .rebirth: if random.once(in: 2) { beReborn() } else { beRebornUnopened() }
+    case .appear: appear()
+    case .suspense: beInSuspense()
     case .turn: while dispatcher.runSlice() && random.next() % 4 > 0 {}
     }
   }
@@ -75,14 +97,14 @@ extension World {
     if let oldest = listens.oldestMs, postgres.nowMs - oldest > 1_500 { takeSession(.breakListens) }
   }
 
-  /// Nothing is lost, so after a while without a fault nobody lacks anything.
-  private func bePrompt() {
-    guard postgres.transactions.isEmpty, reads.isReady, listens.isReady else { return }
-    calm(ticks: 40)
+  /// Nothing is lost, so after a while without a fault nobody lacks anything. Of very many streams each may
+  /// have to wait for its turn.
+  func bePrompt() {
+    for transaction in postgres.transactions { finish(transaction) }
+    reconnect()
+    calm(ticks: postgres.queues.count < 100 ? 40 : 1_000)
     check()
-    for client in clients where client.isReceptive {
-      if let missing = client.missing() { fails("client \(client.id) \(missing), and all is calm") }
-    }
+    if let missing = firstMissing(for: \.takesAll) { fails("\(missing), and all is calm") }
   }
 
   /// A message comes after it was given up, while clients stand in the middle of pages without it.
@@ -99,7 +121,7 @@ extension World {
     calm(ticks: 2)
     for _ in 0..<2 {
       connect(to: queue, SimulatedClient.Cursor(id: 0, text: "0", incarnation: current))
-      clients.last?.hasStalled = true
+      clients.last?.socket.hasStalled = true
       clients.last?.socket.room = random.number(200..<1_500)
     }
     calm(ticks: 3)
@@ -128,7 +150,7 @@ extension World {
 
   // MARK: Postgres
 
-  private var publishable: [SimulatedQueue] {
+  var publishable: [SimulatedQueue] {
     postgres.queues.filter { ($0.store == .native || $0.current != nil) && !$0.isRewound }
   }
 
@@ -174,15 +196,19 @@ extension World {
     publishAtOnce(count, to: queue)
   }
 
-  private func publishAtOnce(_ count: Int, to queue: SimulatedQueue) {
-    let transaction = postgres.begin()
+  func publishAtOnce(_ count: Int, to queue: SimulatedQueue) {
     let bytes = random.number(0..<(random.once(in: 5) ? 1_500 : 100))
+    publishAtOnce(count, to: queue, bytes: bytes)
+  }
+
+  func publishAtOnce(_ count: Int, to queue: SimulatedQueue, bytes: Int) {
+    let transaction = postgres.begin()
     for _ in 0..<count { publish(to: queue, bytes: count > 100 ? 10 : bytes, in: transaction) }
     commit(transaction)
     if !random.once(in: 4) { postgres.release(transaction) }
   }
 
-  private func publish(to queue: SimulatedQueue, bytes: Int, in transaction: SimulatedTransaction) {
+  func publish(to queue: SimulatedQueue, bytes: Int, in transaction: SimulatedTransaction) {
     let record = postgres.publish(to: queue, bytes: bytes, in: transaction)
     if random.once(in: 10) { record.visibleTo = random.pick(["even", "odd"]) }
     if random.once(in: 12) { record.exclude = random.pick(clients)?.id }
@@ -200,7 +226,7 @@ extension World {
     trace("\(transaction.name) has \(transaction.records.map { "m\($0.serial)=\($0.id)" })")
   }
 
-  private func commit(_ transaction: SimulatedTransaction) {
+  func commit(_ transaction: SimulatedTransaction) {
     let committed = postgres.commit(transaction)
     trace(
       "commits \(transaction.name): "
@@ -242,7 +268,7 @@ extension World {
   }
 
   /// Removes what everybody has had the time to read, unless the session was away.
-  private func retain(_ incarnation: Incarnation) {
+  func retain(_ incarnation: Incarnation) {
     let visible = incarnation.visible(after: 0, limit: .max)
     let old = visible.prefix { postgres.nowMs - $0.committedMs > 4_000 }
     let gone = old.prefix(random.number(0..<(old.count + 1)))
@@ -250,7 +276,7 @@ extension World {
     postgres.remove(Array(gone), mustBeTold: true)
   }
 
-  private func drop(_ queue: SimulatedQueue) {
+  func drop(_ queue: SimulatedQueue) {
     trace("drops \(queue.name)")
     postgres.drop(queue)
   }
@@ -280,7 +306,7 @@ extension World {
 
   private func takeNotification(_ step: Step) {
     switch step {
-    case .sendEphemeral: sendEphemeral()
+    case .sendEphemeral: if let queue = random.pick(postgres.queues) { sendEphemeral(to: queue) }
     case .deliver: deliverNotifications(random.number(1..<6))
     case .lose:
       trace("loses a notification")
@@ -300,8 +326,7 @@ extension World {
     ephemerals.first { $0.step == nil && $0.payload == notification.payload }
   }
 
-  private func sendEphemeral() {
-    guard let queue = random.pick(postgres.queues) else { return }
+  func sendEphemeral(to queue: SimulatedQueue) {
     let label = random.once(in: 4) ? random.pick(["even", "odd"]) : nil
     let ephemeral = Ephemeral(number: ephemerals.count, queue: queue, visibleTo: label)
     ephemerals.append(ephemeral)
@@ -327,9 +352,7 @@ extension World {
       guard let ephemeral, limits.logBytes >= 8_192,
         writer.statistics.droppedEphemerals == dropped
       else { continue }
-      for client in clients where client.queue === ephemeral.queue && client.isReceptive {
-        ephemeral.owed.insert(client.id)
-      }
+      ephemeral.owed.formUnion(receptive(to: ephemeral.queue))
     }
   }
 

@@ -21,7 +21,13 @@ final class World {
   let limits: Dispatcher.Limits
   let habit: Habit
 
+  /// A third of the worlds has clients with many streams on one connection, and more streams.
+  let isWide: Bool
   var clients: [SimulatedClient] = []
+  var carriers: [SimulatedCarrier] = []
+  var goneCarriers: [SimulatedCarrier.Wishes] = []
+  /// How many streams have come beside those that there were at first.
+  var newcomers = 0
   /// What those have who left, or were cut off.
   var gone: [(queue: SimulatedQueue, cursor: SimulatedClient.Cursor?)] = []
   var ephemerals: [Ephemeral] = []
@@ -50,8 +56,9 @@ final class World {
     self.seed = seed
     self.isTraced = isTraced
     firstDescriptor = Int32(place) * SocketTable.worldDescriptors
+    isWide = seed % 3 == 2
     random = SeededGenerator(seed: seed)
-    habit = random.once(in: 2) ? .anything : random.pick(Habit.allCases)!
+    habit = Habit.chosen(isWide: isWide, &random)
     (configuration, limits) = World.settings(habit, &random)
     var logger = Logger(label: "simulation")
     logger.logLevel = .critical
@@ -70,8 +77,8 @@ final class World {
       limits: limits, logger: logger)
     heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
     connectParts()
-    makeQueues()
-    steplist = Step.chosen(habit, &random)
+    if isWide { makeManyQueues() } else { makeQueues() }
+    steplist = Step.chosen(habit, isWide: isWide, &random)
   }
 
   private static func settings(
@@ -120,14 +127,23 @@ final class World {
 
   private func makeQueues() {
     for number in 0..<random.number(1..<4) {
-      let isNative = random.once(in: 3)
-      let queue = SimulatedQueue(store: isNative ? .native : .pgmq, name: "q\(number)")
-      queue.throttleMs = habit.throttleMs(&random)
-      queue.hidesSequence = !isNative && random.once(in: 12)
-      postgres.add(queue)
-      if !isNative && !random.once(in: 3) { postgres.create(queue) }
+      makeQueue(number, isNative: random.once(in: 3))
     }
   }
+
+  func makeQueue(_ number: Int, isNative: Bool) {
+    let queue = SimulatedQueue(store: isNative ? .native : .pgmq, name: "q\(number)")
+    queue.throttleMs = habit.throttleMs(&random)
+    queue.hidesSequence = !isNative && random.once(in: 12)
+    postgres.add(queue)
+    if !isNative && !random.once(in: 3) { postgres.create(queue) }
+  }
+
+  /// Whoever has a socket.
+  var peers: [SimulatedPeer] { clients + carriers }
+
+  /// Whoever has a stream.
+  var judges: [SimulatedClient] { clients + carriers.flatMap(\.lanes) }
 
   func fails(_ reason: String) {
     if violation == nil {
@@ -178,10 +194,11 @@ final class World {
   private func comeToRest() {
     trace("no more faults")
     for transaction in postgres.transactions { finish(transaction) }
-    for client in clients {
+    for client in peers {
       client.socket.room = nil
       client.socket.isRagged = false
     }
+    if habit == .prompt { bePrompt() }
     var missing: String? = "nothing was asked"
     // With a log of a kilobyte it takes long to read two thousand messages.
     for round in 0..<600 where missing != nil && violation == nil {
@@ -189,19 +206,20 @@ final class World {
       reconnect()
       calm(ticks: 2)
       check()
-      if round % 5 == 4 { missing = firstMissing() }
+      if round % 5 == 4 { missing = firstMissing(for: \.isOpen) }
     }
     if let missing { fails(missing) }
     for _ in 0..<10 where violation == nil {
       calm(ticks: 2)
       check()
     }
-    if let missing = firstMissing() { fails(missing) }
+    if let missing = firstMissing(for: \.isOpen) { fails(missing) }
   }
 
-  private func firstMissing() -> String? {
-    for client in clients {
-      if let missing = client.missing() { return "client \(client.id) \(missing)" }
+  /// What the first of `those` lacks who lacks something.
+  func firstMissing(for those: (SimulatedPeer) -> Bool) -> String? {
+    for peer in peers where those(peer) {
+      if let missing = peer.missing() { return "client \(peer.id) \(missing)" }
     }
     return nil
   }

@@ -5,6 +5,7 @@ import resource
 import pytest
 
 from demo_fixtures import demo_server, demo_url  # noqa: F401  (fixtures)
+from harness.browser import Browser, BrowserMissing
 from harness.native import Publisher
 from harness.pgmq import Queue, pgmq_sql
 from harness.postgres import Postgres, execute
@@ -171,3 +172,17 @@ def publisher(native_database):
 def native_server(serve, native_database):
     """A server with default settings on the native store's database."""
     return serve(native_database)
+
+
+# Chromium
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real one, headless, for the tests of one file."""
+    try:
+        chromium = Browser()
+    except BrowserMissing as missing:
+        pytest.fail(str(missing), pytrace=False)
+    with chromium:
+        yield chromium

@@ -1,7 +1,6 @@
 """The admin address: what is measured, whether it is alive, whether clients can be sent to it."""
 
 import contextlib
-import os
 import re
 import signal
 import socket
@@ -15,7 +14,7 @@ from harness.native import Publisher
 from harness.pgmq import Queue
 from harness.ports import free_port
 from harness.server import native_path, run
-from harness.thread_stop import stopped
+from harness.thread_stop import last_thread, stopped
 from harness.waiting import wait_until
 
 LOOPS = 3
@@ -43,14 +42,6 @@ def chat(full_database):
 
 def crowd_of(server, count=CLIENTS):
     return Crowd(server.open("chat", path=native_path("chat")) for _ in range(count))
-
-
-def other_thread(server):
-    """The thread of the second of two loops."""
-    (thread,) = {int(name) for name in os.listdir(f"/proc/{server.process.pid}/task")} - {
-        server.process.pid
-    }
-    return thread
 
 
 def ready(admin):
@@ -128,10 +119,12 @@ def test_commit_to_socket(observed, chat):
         def measured():
             chat.send("hello")
             client.broadcast()
-            return admin.sum("millstream_commit_to_socket_seconds_count")
+            return admin.sum("millstream_commit_to_socket_seconds_sum")
 
-        wait_until(measured, "a measured message")
-        assert 0 < admin.sum("millstream_commit_to_socket_seconds_sum") < 10
+        # One that took no more than the clocks may be apart counts as none.
+        wait_until(measured, "a measured message that took some time")
+        assert measured() < 10
+        assert admin.sum("millstream_commit_to_socket_seconds_count") > 0
 
 
 def test_states_of_a_stuck_client(observed, chat):
@@ -202,7 +195,7 @@ def test_loop_that_hangs(observed, chat):
         wait_until(
             lambda: admin.sum("millstream_connections", state="live") == CLIENTS, "all are live"
         )
-        with stopped(other_thread(server)):
+        with stopped(last_thread(server.process)):
             assert admin.sum("millstream_loop_up", loop=0) == 1
             assert admin.sum("millstream_loop_up", loop=1) == 0
             assert admin.sum("millstream_connections") == CLIENTS
@@ -290,7 +283,6 @@ def test_address_that_is_none(full_database, address):
 
 def test_other_paths_and_methods(observed):
     _, admin = observed()
-    assert admin.ask("/")[0] == 404
     assert admin.ask("/metrics/")[0] == 404
     assert admin.ask("/metrics", method="POST")[0] == 405
     status, _, body = admin.ask("/healthz", method="HEAD")
@@ -303,19 +295,14 @@ def test_streams_are_not_there(observed, chat):
 
 
 def test_clients_that_say_nothing_cost_no_answers(observed):
-    """More than may be under way; those who ask get their answers when the time of those is over."""
+    """More than may be under way. A probe that is not answered has the process, and all of its clients, started
+    anew."""
     _, admin = observed()
-    def is_answered():
-        try:
-            return admin.ask("/healthz")[0] == 200
-        except OSError:
-            return False
-
     with contextlib.ExitStack() as silent:
-        for _ in range(80):
+        for _ in range(200):
             silent.enter_context(Client(admin.address))
-        assert not is_answered()
-        wait_until(is_answered, "an answer")
+        for _ in range(5):
+            assert admin.ask("/healthz")[0] == 200
 
 
 # How connections have ended
@@ -340,6 +327,8 @@ def test_line_for_each_end(observed, chat):
     assert fields["reason"] == "clientGone" and fields["stream"] == "chat"
     assert fields["last_id"] == "1" and fields["address"] == address
     assert fields["connection"] in blocks[2].data
+    assert fields["connection"].startswith(fields["request"])
+    assert client.head["x-request-id"] == fields["request"]
     assert int(fields["seconds"]) <= 30
     assert int(fields["bytes"]) == received
     assert "--" not in line, "a signed name"

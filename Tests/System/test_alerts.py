@@ -35,6 +35,16 @@ TROUBLES = {
         'millstream_connections{instance="a", loop="1", state="live"}': "450x30",
         'millstream_max_connections{instance="a"}': "1000x30",
     },
+    "MillstreamRefusesClients": {
+        'millstream_refusals_total{instance="a", loop="0", reason="address"}': "0+300x30",
+        'millstream_refusals_total{instance="a", loop="0", reason="draining"}': "0+300x30",
+    },
+    "MillstreamApplicationDoesNotSay": {
+        'millstream_authorization_failures_total{instance="a", loop="0"}': "0+30x30"
+    },
+    "MillstreamTokenKeysAway": {
+        'millstream_token_key_failures_total{instance="a", loop="0"}': "0+1x30"
+    },
     "MillstreamDescriptorsRunOut": {
         'millstream_open_descriptors{instance="a"}': "980x30",
         'millstream_max_descriptors{instance="a"}': "1000x30",

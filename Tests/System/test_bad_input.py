@@ -16,7 +16,7 @@ from harness.waiting import LIMIT_SECONDS, wait_until
 
 CHAT = stream_path("chat")
 GOOD = request(CHAT)
-HEAD_LIMIT_BYTES = 16 * 1024
+HEAD_LIMIT_BYTES = 48 * 1024
 FIELD_LIMIT = 100
 
 

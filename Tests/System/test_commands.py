@@ -201,6 +201,22 @@ def test_tail_reconnects_with_its_cursor(serve, full_database, chat, tmp_path):
         assert re.findall(r"one\.|two\.|three\.", tail.printed()) == ["one.", "two.", "three."]
 
 
+def test_tail_of_several_streams_and_a_pattern(serve, native_database, tmp_path):
+    server = serve(native_database)
+    arguments = ["a", "room:*", "--server", url(server, ""), "--since", "0"]
+    with Publisher(native_database, "a") as publisher:
+        publisher.send("one")
+        with Tail(*arguments, directory=tmp_path) as tail:
+            tail.wait_for("one")
+            publisher.stream = "room:1"
+            publisher.send("two\nlines")
+            publisher.notify("three")
+            tail.wait_for("three")
+    assert re.fullmatch(
+        r"a 1-[0-9a-f]+ turbo-stream one\nroom:1 1-[0-9a-f]+ turbo-stream two\n  lines\n"
+        r"room:1 - turbo-stream three\n", tail.printed())
+
+
 def test_tail_says_why_it_was_refused(serve, full_database):
     server = serve(full_database)
     said = complaint(run("tail", url(server, "/pgbus/streams/unsigned")))

@@ -14,6 +14,8 @@ from harness.pgmq import Queue
 # Wake-ups are switched off where two transactions are open at once: PGMQ's trigger would make the
 # second wait for the first.
 NO_TRIGGER = {"throttle_ms": None}
+# The default of --hole-wait.
+HOLE_WAIT_SECONDS = 10
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_rolled_back_ids_are_not_waited_for(serve, quiet, session, pgmq_database
         started = time.monotonic()
         quiet.send("second")
         assert client.broadcast().data == "second"
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < HOLE_WAIT_SECONDS / 2
 
 
 def test_rollback_frees_what_waits_for_it(serve, quiet, session, pgmq_database):
@@ -112,7 +114,7 @@ def test_archiving_reading_and_deleting_hold_nothing_up(serve, quiet, session, p
         started = time.monotonic()
         quiet.send("new")
         assert client.broadcast().data == "new"
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < HOLE_WAIT_SECONDS / 2
 
 
 def test_idle_transaction_elsewhere_delays_nothing(serve, quiet, session, pgmq_database):
@@ -126,24 +128,24 @@ def test_idle_transaction_elsewhere_delays_nothing(serve, quiet, session, pgmq_d
         started = time.monotonic()
         quiet.send("new")
         assert client.broadcast().data == "new"
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < HOLE_WAIT_SECONDS / 2
 
 
 # Longer than --hole-wait
 
 
 def test_transaction_that_is_open_for_too_long(serve, quiet, session, pgmq_database):
-    server = looking(serve, pgmq_database, "--hole-wait", "500ms")
+    server = looking(serve, pgmq_database, "--hole-wait", "3s")
     with server.subscribe("chat") as client:
         late = quiet.send_to(session, {"html": "late"})
         quiet.send("second")
-        assert client.broadcast(limit=5).data == "second"
+        assert client.broadcast(limit=15).data == "second"
         # Whoever was waited for in vain once holds nobody up again.
         quiet.send_to(session, {"html": "late too"})
         started = time.monotonic()
         quiet.send("fourth")
         assert client.broadcast().data == "fourth"
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2.5
         session.commit()
         blocks = client.broadcasts(2, limit=10)
         assert datas(blocks) == ["late", "late too"]

@@ -12,7 +12,6 @@ import httpx_sse
 import pytest
 import sseclient
 
-from harness.browser import Browser, BrowserMissing
 from harness.cutter import Cutter
 from harness.ports import free_port
 from harness.server import native_path
@@ -140,16 +139,6 @@ class Reader:
 
 
 # A browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        chromium = Browser()
-    except BrowserMissing as missing:
-        pytest.fail(str(missing), pytrace=False)
-    with chromium:
-        yield chromium
 
 
 def test_event_source_of_a_browser(journey, browser):

@@ -6,6 +6,7 @@ import random
 from harness.crowd import Crowd
 from harness.pgmq import Queue
 from harness.server import native_path
+from harness.waiting import wait_until
 
 FAN_OUT_SECONDS = 120
 
@@ -106,3 +107,14 @@ def test_clients_that_come_and_go_do_not_disturb_who_stays(server, queue):
             passing.reset()
         for got in staying.broadcasts(len(sent)):
             assert datas(got) == sent
+
+
+def test_a_name_says_nothing_to_the_terminal_of_who_reads_the_log(serve, native_database):
+    """U+009B begins what ESC [ does, and U+0085 ends a line for some."""
+    server = serve(native_database, "--public", "*")
+    for name in ["a%C2%9B31mb", "a%C2%85b", "a%E2%80%A8b"]:
+        with server.get("/streams/" + name) as client:
+            client.connection_id()
+    wait_until(lambda: server.log_text().count("connection ended") == 3, "three lines")
+    for text in [r'"a\u009b31mb"', r'"a\u0085b"', r'"a\u2028b"']:
+        assert f" stream={text}" in server.log_text()

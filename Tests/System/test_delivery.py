@@ -362,6 +362,7 @@ def test_native_data_too_large_for_a_notification(native_server, publisher, leng
     data = ("0123456789" * (length // 10 + 1))[:length]
     with native(native_server) as client:
         publisher.send(data)
+        # The next one makes the log drop a frame that alone fills it, while the client is in the middle of it.
         publisher.send("after")
         assert datas(client.broadcasts(2)) == [data, "after"]
 

@@ -14,19 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from harness.browser import Browser, BrowserMissing, Page
+from harness.browser import Page
 
 BOTH = ("a", "b")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        chromium = Browser()
-    except BrowserMissing as missing:
-        pytest.fail(str(missing), pytrace=False)
-    with chromium:
-        yield chromium
 
 
 @pytest.fixture

@@ -17,11 +17,14 @@ CASES = """
 null sizes values extremes
 bad-descriptors blocking-descriptor descriptor-twice duplicate-descriptor descriptor-closed-behind
 number-used-again full clients-vanish context-released
-calls-from-callbacks shutdown-from-callbacks destroy-in-stopped close-in-each destroy-in-host-timer
+metadata expires refusals
+calls-from-callbacks shutdown-from-callbacks destroy-in-stopped close-in-each close-tells
+destroy-in-host-timer
 store-answered-twice store-never-answered store-answered-after-shutdown store-answered-after-destroy
 store-disorder
 authorize-twice authorize-never authorize-after-client authorize-after-shutdown
 authorize-after-destroy
+drain drain-of-nobody drain-twice drain-cut-short
 before-start after-shutdown shutdown-twice loop-destroyed-first fork wrong-thread two-on-one-loop
 ten-threads ten-loops
 """.split()

@@ -202,6 +202,20 @@ def test_parsed_host_passes_labels(parsed_host, feed):
         assert [block.data for block in nobody.broadcasts(2)][0] == "for ann's browser alone"
 
 
+def test_parsed_host_tells_users_of_each_other(parsed_host, native_database):
+    ann_alone = {
+        "type": "list", "members": [{"member": "ann", "metadata": {"name": "Ann"}}], "present": 1}
+    bob_too = {"type": "join", "member": "bob", "metadata": {"name": "Bob"}, "present": 2}
+
+    def is_told(client, what):
+        client.expect(lambda block: block.event == "presence" and json.loads(block.data) == what, what)
+
+    with parsed_host.subscribe(_parsed_path("room:1", user="ann")) as ann:
+        is_told(ann, ann_alone)
+        with parsed_host.subscribe(_parsed_path("room:1", user="bob")):
+            is_told(ann, bob_too)
+
+
 @pytest.mark.parametrize(
     "path, status",
     [

@@ -112,24 +112,34 @@ def test_what_is_installed(root):
     expected = {"bin/millstream", "include/millstream.h", "lib/libmillstream.a",
                 "lib/libmillstream.so", "lib/libmillstream.so.0", f"lib/libmillstream.so.{version}",
                 "lib/pkgconfig/millstream.pc", "share/man/man1/millstream.1",
-                "share/man/man3/libmillstream.3"}
+                "share/man/man3/libmillstream.3", "share/doc/millstream/examples/millstream.toml",
+                "share/bash-completion/completions/millstream",
+                "share/zsh/site-functions/_millstream",
+                "share/fish/vendor_completions.d/millstream.fish",
+                "share/millstream/millstream.js", "share/millstream/millstream.d.ts"}
     ours = {path for path in root.paths() if path.startswith("usr/local/")}
     assert ours == {f"usr/local/{path}" for path in expected}
     assert package_flags(root.folder, "--modversion") == [version]
 
 
 def test_all_of_it_is_removed_again(tmp_path):
-    install(tmp_path)
-    call("make", "uninstall", f"DESTDIR={tmp_path}")
+    units = "SYSTEMD_UNIT_DIR=/lib/systemd/system"
+    library_folder()
+    for target in ("install", "uninstall"):
+        call("make", target, f"DESTDIR={tmp_path}", units)
     assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
 
 
 def test_the_folders_can_be_chosen(tmp_path):
     library_folder()
-    call("make", "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "LIBDIR=/usr/lib/multi")
+    call("make", "install", f"DESTDIR={tmp_path}", "PREFIX=/usr", "LIBDIR=/usr/lib/multi",
+         "BINDIR=/opt/bin", "SYSTEMD_UNIT_DIR=/lib/systemd/system")
     described = (tmp_path / "usr/lib/multi/pkgconfig/millstream.pc").read_text()
     assert "prefix=/usr\nlibdir=${prefix}/lib/multi\nincludedir=${prefix}/include\n" in described
     assert (tmp_path / "usr/lib/multi/libmillstream.so").resolve().is_file()
+    units = tmp_path / "lib/systemd/system"
+    assert "ExecStart=/opt/bin/millstream serve\n" in (units / "millstream.service").read_text()
+    assert (units / "millstream.socket").is_file()
 
 
 # On a machine without Swift
@@ -179,13 +189,14 @@ def test_swift_finds_its_types_at_run_time(probed, tmp_path, name):
     assert call(probe) == FINDINGS
 
 
-def test_a_time_is_negative_only_where_that_means_never(root, libraries, tmp_path):
+def test_a_time_is_negative_only_where_that_means_something(root, libraries, tmp_path):
     flags = [*package_flags(root.folder, "--cflags"), libraries / "libmillstream.so",
              f"-Wl,-rpath,{libraries}"]
     program = compile_host(SOURCES / "times.c", tmp_path / "times", flags)
     refused = [f"{name}_ms: 1 a time is negative" for name in
                ("heartbeat", "write_deadline", "head_timeout", "retry")]
-    assert call(program).splitlines() == refused + ["idle_timeout_ms: 0 ", "safety_poll_ms: 0 "]
+    taken = [f"{name}_ms: 0 " for name in ("idle_timeout", "safety_poll", "presence_grace", "hole_wait")]
+    assert call(program).splitlines() == refused + taken
 
 
 # Loaded by another language

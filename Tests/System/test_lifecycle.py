@@ -143,6 +143,8 @@ BAD_FLAGS = [
     ["--log-format", "xml"],
     ["--secret-file", "/nowhere/at/all"],
     ["--pgmq-prefix", "no-slash"],
+    ["--script-path", "no-slash"],
+    ["--script-path", "/a?b"],
     ["--pgmq-prefix", "/same", "--native-prefix", "/same"],
     ["superfluous"],
 ]

@@ -74,7 +74,7 @@ def test_clients_are_spread(serve, native_database):
     threads = os.listdir(f"/proc/{server.process.pid}/task")
     assert len(threads) >= LOOPS
     limit = LOOPS * 2
-    limited = serve(native_database, "--loops", "2", "--max-connections", str(limit))
+    limited = serve(native_database, "--loops", "2", "--max-connections", str(limit), "--refuse-softly", "never")
     with crowd_of(limited, 4 * limit) as crowd:
         crowd.wait(lambda client: client.stream.head is not None, "answers")
         statuses = [client.stream.head.status for client in crowd.clients]
@@ -147,8 +147,9 @@ def test_channel_is_listened_to_while_any_loop_wants_it(serve, pgmq_database, qu
 def test_loop_that_was_held_up_finds_what_it_missed(serve, native_database, publisher):
     """More than what may wait for it comes meanwhile, and the other has it without delay."""
     server = serve(
-        native_database, "--loops", "2", "--max-connections", "2", "--safety-poll", NEVER
-    )
+        native_database, "--loops", "2", "--max-connections", "2", "--refuse-softly", "never",
+        "--safety-poll", NEVER,
+    )  # fmt: skip
     with full_crowd(server, 2) as crowd:
         with held(threads(server.process.pid)[-1]):
             # All of it is dropped with the flood: only a look finds it.

@@ -154,7 +154,17 @@ def test_installs_twice_and_keeps_what_is_there(installed, native_sql, db):
     assert position(db, "a")[0] == before[0]
     kept = db.execute("select retain_for = '3 days' from millstream.settings").fetchall()
     assert kept == [(True,)]
-    assert db.execute("select version from millstream.schema_version").fetchall() == [(1,)]
+    assert db.execute("select version from millstream.schema_version").fetchall() == [(2,)]
+
+
+def test_brings_version_1_up_to_date(installed, native_sql, db):
+    db.execute("drop table millstream.presence_members")
+    db.execute("update millstream.schema_version set version = 1")
+    publish(db, "a", "one")
+    install(installed, native_sql)
+    assert db.execute("select version from millstream.schema_version").fetchall() == [(2,)]
+    assert db.execute("select count(*) from millstream.presence_members").fetchall() == [(0,)]
+    assert contents(db, "a") == [(1, "one")]
 
 
 def test_installs_at_once(database, native_sql):
@@ -176,7 +186,7 @@ def test_installing_again_waits_for_no_publisher(installed, native_sql, connect)
 
 def test_refuses_a_newer_version(installed, native_sql, db):
     db.execute("update millstream.schema_version set version = 7")
-    with pytest.raises(errors.ObjectNotInPrerequisiteState, match="has version 7.*knows version 1"):
+    with pytest.raises(errors.ObjectNotInPrerequisiteState, match="has version 7.*knows version 2"):
         install(installed, native_sql)
 
 

@@ -18,6 +18,7 @@ ACCEPTED = (
     b"cache-control: no-cache, no-transform\r\n"
     b"x-accel-buffering: no\r\n"
     b"connection: keep-alive\r\n"
+    b"x-request-id: mine\r\n"
     b"\r\n"
 )
 CHAT = stream_path("chat")
@@ -38,7 +39,7 @@ def status_of(server, data):
 
 
 def test_accepted_head_byte_for_byte(server):
-    with server.get(CHAT) as client:
+    with server.get(CHAT, "X-Request-Id: mine") as client:
         assert client.head.raw == ACCEPTED
 
 

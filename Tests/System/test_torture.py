@@ -6,7 +6,7 @@ import sys
 
 from harness.server import binary, environment
 
-SECONDS = 45
+SECONDS = 30
 SETTLE_SECONDS = 300
 TORTURE = pathlib.Path(__file__).resolve().parents[1] / "Torture/torture.py"
 

@@ -18,17 +18,18 @@ def idle(bench):
         return _result("memory, idle", points_of(bench, server))
 
 
-def points_of(bench, server):
-    """What a server holds with each of the sizes' connections."""
+def points_of(bench, server, url=None, share=1):
+    """What a server holds with each of the sizes' connections, or a share of them; to a URL of its own."""
     if server.publisher:
         server.publisher.prepare(STREAM)
     points, loads = [], []
     try:
         for size in bench.sizes:
-            added = size - sum(load.connections for load in loads)
-            loads.append(_hold(bench, server, added).connected())
-            points.append((size, _measure(server)))
-            bench.say(f"memory: {size} connections, RSS {points[-1][1]['rss'] / 1e6:.2f} MB")
+            count = size // share
+            added = count - sum(load.connections for load in loads)
+            loads.append(_hold(bench, server, added, url).connected())
+            points.append((count, _measure(server)))
+            bench.say(f"memory: {count} connections, RSS {points[-1][1]['rss'] / 1e6:.2f} MB")
     finally:
         for load in loads:
             load.process.stop()
@@ -77,9 +78,9 @@ def chart(file, title, series):
     return {"file": file, "title": title, **axes, "series": series}
 
 
-def _hold(bench, server, count):
+def _hold(bench, server, count, url=None):
     ready = getattr(server, "ready", bench.ready)
-    return bench.load(server.url(STREAM), count, "--hold", ready=ready)
+    return bench.load(url or server.url(STREAM), count, "--hold", ready=ready)
 
 
 def _publish(bench, server, load):

@@ -16,11 +16,12 @@ PREFIXES = {"native": "/streams", "pgmq": "/pgbus/streams"}
 
 def clean_environment():
     """Ours, without what would configure a server behind the benchmark's back."""
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MILLSTREAM_", "PG")) and name != "DATABASE_URL"
     }
+    return kept | {"MILLSTREAM_DRAIN": "0s"}
 
 
 def serve_arguments(command, conninfo, store, flags):

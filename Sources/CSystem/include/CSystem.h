@@ -28,6 +28,9 @@ enum ms_descriptor_kind { MS_NOT_A_CLIENT, MS_SOCKET, MS_PIPE };
 /* A connected stream socket, or the writing end of a pipe, or neither. */
 enum ms_descriptor_kind ms_descriptor_kind(int fd);
 
+/* Whether it is a stream socket that listens. */
+bool ms_is_listening(int fd);
+
 /* Sets O_NONBLOCK and FD_CLOEXEC; false, with errno, if that is refused. */
 bool ms_make_nonblocking(int fd);
 

@@ -13,7 +13,8 @@ package final class AdminEndpoint {
   private lazy var watcher = IOWatcher(loop: loop) { [unowned self] _ in accept() }
   private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in tick() }
 
-  /// So many requests may be under way; whoever comes beyond is sent away without a word.
+  /// So many requests may be under way. Whoever comes beyond takes the place of who has asked for nothing for the
+  /// longest time: a probe that is not answered has the process restarted. If all have, it is sent away.
   private static let maximumExchanges = 64
   private static let tickMs: Int64 = 1_000
 
@@ -33,6 +34,9 @@ package final class AdminEndpoint {
   private func accept() {
     let descriptor = ms_accept(socket.descriptor)
     guard descriptor >= 0 else { return pauseIfFull() }
+    if exchanges.count == AdminEndpoint.maximumExchanges {
+      exchanges.values.filter(\.isReading).min { $0.deadlineMs < $1.deadlineMs }?.end()
+    }
     guard exchanges.count < AdminEndpoint.maximumExchanges else {
       close(descriptor)
       return

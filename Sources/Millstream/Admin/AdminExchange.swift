@@ -1,26 +1,31 @@
 import Glibc
 
-/// One request to the admin address, from its connection's coming to its end. Unlike an `Exchange` it
-/// never becomes a stream.
+/// One request to the admin address, from its connection's coming to its end.
 package final class AdminExchange {
-  private enum State { case reading, answering, responding, lingering, over }
+  private enum State { case reading, answering, responding, lingering, streaming, over }
 
   /// The path, as it came; set before the request is handed on.
   package private(set) var path = ""
+  package private(set) var isPost = false
 
   private let descriptor: Int32
   private weak var endpoint: AdminEndpoint?
   private let calls = SystemCalls()
   private var state = State.reading
   private var isHead = false
+  private var head: RequestHead?
   private var received: [UInt8] = []
   private var response: PendingResponse?
+  /// What a stream's client has not taken yet.
+  private var unsent: [UInt8] = []
   private let watcher: IOWatcher
   /// When it has to be over, in milliseconds of the monotonic clock.
-  let deadlineMs: Int64
+  private(set) var deadlineMs: Int64
 
-  /// From the first byte to the last.
+  /// From the first byte to the last; of a stream, that a client takes nothing.
   private static let longestMs: Int64 = 5_000
+  /// No more is kept for a client that does not take it.
+  private static let maximumUnsentBytes = 256 * 1024
 
   init(descriptor: Int32, loop: EventLoop, endpoint: AdminEndpoint) {
     self.descriptor = descriptor
@@ -36,6 +41,9 @@ package final class AdminExchange {
     switch state {
     case .reading, .answering, .lingering: receive()
     case .responding: send()
+    case .streaming:
+      receive()
+      if state == .streaming { sendUnsent() }
     case .over: break
     }
   }
@@ -65,24 +73,60 @@ package final class AdminExchange {
 
   private func handOn(_ head: RequestHead) {
     received = []
-    guard [.get, .head].contains(head.method) else {
-      var refusal = HTTPResponse.plain(405, "Method Not Allowed", "GET and HEAD alone")
-      refusal.fields.append(("allow", "GET, HEAD"))
-      return respond(refusal)
-    }
+    guard [.get, .head, .post].contains(head.method) else { return refuseMethod("GET, HEAD, POST") }
     isHead = head.method == .head
+    isPost = head.method == .post
+    self.head = head
     path = String(decoding: head.path, as: UTF8.self)
     state = .answering
     endpoint?.handler(self)
   }
 
+  // MARK: What was asked
+
+  /// The value of the first field of that name.
+  package func field(_ name: String) -> String? {
+    head?.value(of: name).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// The value behind `name=` in the query, decoded; nil: it is not there, or malformed.
+  package func query(_ name: String) -> String? {
+    guard
+      case .found(let value)? = head?.query.map({
+        PercentEncoding.queryValue(Array(name.utf8), in: $0)
+      })
+    else { return nil }
+    return String(validating: value, as: UTF8.self)
+  }
+
+  /// `HOST:PORT` of who asks; nil: it has none, or is gone.
+  package var address: String? { SocketAddress(peerOf: descriptor)?.text }
+
+  // MARK: Answering
+
   /// Answers the request, now or later. A client that has gone meanwhile does not hear of it.
-  package func respond(_ status: Int, _ body: String, contentType: String = "text/plain") {
-    let reasons = [200: "OK", 404: "Not Found", 503: "Service Unavailable"]
+  package func respond(
+    _ status: Int, _ body: String, contentType: String = "text/plain",
+    fields: [(name: String, value: String)] = []
+  ) {
     respond(
       HTTPResponse(
-        status: status, reason: reasons[status] ?? "Other",
-        fields: [("content-type", contentType), ("cache-control", "no-store")], body: body))
+        status: status, reason: AdminExchange.reasons[status] ?? "Other",
+        fields: [("content-type", contentType), ("cache-control", "no-store")] + fields,
+        body: Array(body.utf8))
+    )
+  }
+
+  private static let reasons = [
+    200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
+    503: "Service Unavailable",
+  ]
+
+  /// It is not a method for what was asked.
+  package func refuseMethod(_ allowed: String) {
+    var refusal = HTTPResponse.plain(405, "Method Not Allowed", "\(allowed) alone")
+    refusal.fields.append(("allow", allowed))
+    respond(refusal)
   }
 
   private func respond(_ response: HTTPResponse) {
@@ -108,10 +152,58 @@ package final class AdminExchange {
     watcher.watch(descriptor, for: .readable)
   }
 
+  // MARK: A stream of events
+
+  /// Answers with the head of a stream, which has no end of its own.
+  package func startStream() {
+    guard state == .answering else { return }
+    if isHead { return respond(200, "", contentType: "text/event-stream") }
+    state = .streaming
+    send(HTTPResponse.streamHead([]))
+  }
+
+  /// Sends `bytes`, now or when there is room. A client that does not take what it gets is let go.
+  package func send(_ bytes: [UInt8]) {
+    guard state == .streaming else { return }
+    guard unsent.count + bytes.count <= AdminExchange.maximumUnsentBytes else { return end() }
+    unsent.append(contentsOf: bytes)
+    sendUnsent()
+  }
+
+  /// Its request has not come yet, or not all of it.
+  var isReading: Bool { state == .reading }
+
+  /// The client has gone, or was let go.
+  package var isOver: Bool { state == .over }
+
+  private func sendUnsent() {
+    var sent = 0
+    sending: while sent < unsent.count {
+      let outcome = unsent.withUnsafeBytes {
+        calls.send(descriptor, $0.baseAddress! + sent, $0.count - sent)
+      }
+      switch outcome {
+      case .transferred(let count): sent += count
+      case .wouldBlock: break sending
+      case .closed, .timedOut: return end()
+      }
+    }
+    unsent.removeFirst(sent)
+    if sent > 0 || unsent.isEmpty { putOffDeadline() }
+    watcher.watch(descriptor, for: unsent.isEmpty ? .readable : [.readable, .writable])
+  }
+
+  /// One that takes all there is may stay.
+  private func putOffDeadline() {
+    guard let nowMs = endpoint?.clock.monotonicMs else { return }
+    deadlineMs = unsent.isEmpty ? .max : nowMs + AdminExchange.longestMs
+  }
+
   /// Closes, whatever has been said.
   func end() {
     guard state != .over else { return }
     state = .over
+    unsent = []
     watcher.stop()
     calls.close(descriptor)
     endpoint?.ended(self)

@@ -1,9 +1,8 @@
 /// What is due to a connection before it goes on in its stream's log. Only those have one that are
 /// behind, or whose socket was full in the middle of something.
 final class Backlog {
-  /// Bytes of its own: the rest of a control frame or of a frame that the log has dropped.
-  var ownBytes: [UInt8] = []
-  var ownOffset = 0
+  /// Control frames, and the rest of a frame that the log may have dropped.
+  var own = OwnBytes()
   /// Everything up to this id was handed over; what follows has to come from the store.
   var cursor: Int64
   /// The epoch that the cursor was given in, if the client said.
@@ -27,8 +26,12 @@ final class Backlog {
   /// The end of the log when it was opened, or left the log: ephemeral frames from there on are for it,
   /// if they are still there when it joins.
   var ephemeralsFrom: UInt64 = 0
-  /// With its own bytes it ends: nothing behind them is for it.
-  var isLast = false
+  /// With its own bytes it ends, for this reason: nothing behind them is for it. Nil: it goes on.
+  var endReason: CloseReason?
+  /// It carries several streams: what is due to it is due on their lanes.
+  var carrier: Carrier?
+  /// It is a lane of such a one.
+  var lane: Lane?
   /// What the client is called by, until its opening was sent.
   var opening: Opening?
 
@@ -43,9 +46,6 @@ final class Backlog {
   /// The cursor of one that wants what comes from now on, while nobody knows where that is.
   static let fromNowOn: Int64 = -1
 
-  /// No client may make us keep more than this for it alone.
-  static let maximumOwnBytes = 256 * 1024
-
   init(cursor: Int64 = 0) {
     self.cursor = cursor
   }
@@ -57,16 +57,12 @@ final class Backlog {
     return page.firstID(after: id - 1) != id
   }
 
-  var hasOwnBytes: Bool { ownOffset < ownBytes.count }
+  /// With its own bytes it ends.
+  var isLast: Bool { endReason != nil }
 
-  /// Adds bytes behind those that wait; false if that would be too many.
-  func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    if ownOffset > 0 {
-      ownBytes.removeFirst(ownOffset)
-      ownOffset = 0
-    }
-    guard ownBytes.count + bytes.count <= Backlog.maximumOwnBytes else { return false }
-    ownBytes.append(contentsOf: bytes)
-    return true
-  }
+  /// A connection that keeps its backlog for as long as it is there.
+  var isPartOfCarrier: Bool { carrier != nil || lane != nil }
+
+  /// Whether it may be given a page: on one connection one lane has one.
+  var mayTakePage: Bool { page == nil && lane?.mayTakePage ?? true }
 }

@@ -86,7 +86,7 @@ public enum CloseReason: UInt8, CaseIterable, Sendable {
   case overtaken
   /// The instance was shut down; the client was told, if it listened.
   case shutdown
-  /// The host, or an operator, closed it.
+  /// The host, an operator, or the application by `millstream.close` in its database, closed it. It was told.
   case requested
   /// The client took something, but less than the minimum rate over the write deadline.
   case tooSlow

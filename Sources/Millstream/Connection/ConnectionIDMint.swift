@@ -7,10 +7,22 @@ struct ConnectionIDMint {
   private static let slotBits: UInt64 = 24
   private static let slotMask: UInt64 = 1 << slotBits - 1
 
-  /// A name for a connection in this slot.
-  func make(for slot: Int) -> ConnectionID {
+  /// The random part of a name.
+  static func makeSeed() -> UInt64 { UInt64.random(in: 1..<(1 << (64 - slotBits))) }
+
+  /// The random part of this name.
+  static func seed(of id: ConnectionID) -> UInt64 { id.value >> slotBits }
+
+  /// The 10 hexadecimal digits with which the name begins.
+  static func text(ofSeed seed: UInt64) -> String {
+    String(
+      decoding: Hexadecimal.digits(of: seed, count: Int(64 - slotBits) / 4), as: UTF8.self)
+  }
+
+  /// A name for a connection in this slot. `seed`: its random part; nil: a new one.
+  func make(for slot: Int, seed: UInt64? = nil) -> ConnectionID {
     precondition(slot <= Int(ConnectionIDMint.slotMask), "there are not so many descriptors")
-    let random = UInt64.random(in: 1..<(1 << (64 - ConnectionIDMint.slotBits)))
+    let random = seed ?? ConnectionIDMint.makeSeed()
     return ConnectionID(value: random << ConnectionIDMint.slotBits | UInt64(slot) ^ cover(random))
   }
 

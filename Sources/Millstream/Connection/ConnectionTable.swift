@@ -49,8 +49,8 @@ final class ConnectionTable {
   }
 
   /// Takes a free slot; its fields are those of a connection that was just accepted. `id`: its name; nil:
-  /// one that nobody can guess.
-  func allocate(id: ConnectionID? = nil) -> ConnectionRef {
+  /// one that nobody can guess, with `seed` for its random part, if there is one.
+  func allocate(id: ConnectionID? = nil, seed: UInt64? = nil) -> ConnectionRef {
     let index = slabs.firstIndex { !$0.freeSlots.isEmpty || $0.slots == nil } ?? addSlab()
     if slabs[index].slots == nil { fillSlab(index) }
     let slot = slabs[index].freeSlots.removeLast()
@@ -58,7 +58,7 @@ final class ConnectionTable {
     count += 1
     let connection = slabs[index].slots! + Int(slot)
     let number = UInt32(index * ConnectionTable.slabSize) + slot
-    let name = id ?? ids.make(for: Int(number))
+    let name = id ?? ids.make(for: Int(number), seed: seed)
     connection.initialize(
       to: ConnectionTable.makeConnection(id: name, slot: number, phase: .opening))
     return connection

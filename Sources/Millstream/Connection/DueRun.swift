@@ -42,11 +42,13 @@ extension Writer {
     guard entry.audience >= 0 else { return true }
     let audience = chunk.audiences[Int(entry.audience)]
     if audience.isNobody || audience.excluded == connection.pointee.id { return false }
-    return audience.visibleTo.map { mayContext(of: connection.pointee.id, see: $0) } ?? true
+    return audience.visibleTo.map { maySee($0, connection, backlog?.lane) } ?? true
   }
 
-  private func mayContext(of id: ConnectionID, see label: String) -> Bool {
+  private func maySee(_ label: String, _ connection: ConnectionRef, _ lane: Lane?) -> Bool {
+    let id = connection.pointee.id
     if let audience { return audience(label, id) }
-    return contexts[id]?.labels.contains(label) == true
+    let context = lane == nil ? contexts[id] : lane?.context
+    return context?.labels.contains(label) == true
   }
 }

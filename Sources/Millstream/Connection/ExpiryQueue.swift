@@ -76,26 +76,9 @@ extension Writer {
     }
   }
 
-  /// Tells it so, behind what was due to it up to now, and closes it. One whose socket is full is told when
-  /// it has taken the frame that it has half of, and has the write deadline for that.
+  /// One that was told already, for this or for something else, has had its time.
   private func expire(_ connection: ConnectionRef) {
-    switch connection.pointee.phase {
-    case .free, .closing: return
-    case .opening: return close(connection, .expired)
-    case .catchingUp, .live: break
-    }
-    if !connection.pointee.isBlocked { pump(connection) }
-    guard connection.pointee.phase != .closing else { return }
-    let isTold = backlog(of: connection)?.isLast == true
-    guard !isTold, detachBegunFrame(of: connection) else { return close(connection, .expired) }
-    let backlog = ensureBacklog(of: connection)
-    guard ControlFrames.expired.withUnsafeBytes({ backlog.append($0) }) else {
-      return close(connection, .expired)
-    }
-    backlog.isLast = true
-    // A blocked one is looked at again when its time is over.
-    let end = clock.unixSeconds + patience.deadlineMs / 1000 + 1
-    expiries.add(connection.pointee.id, at: end) { [table] in table.connection(named: $0) != nil }
-    if !connection.pointee.isBlocked { pump(connection) }
+    if let reason = backlog(of: connection)?.endReason { return close(connection, reason) }
+    dismiss(connection, ControlFrames.expired, .expired, withinMs: patience.deadlineMs)
   }
 }

@@ -1,79 +1,71 @@
-/// Bytes that are for one connection only: control frames, and the rest of frames that were begun.
-extension Writer {
-  /// Sends bytes that are for this connection only: at once, or behind what it still has to take.
-  func sendOwn(_ bytes: [UInt8], to connection: ConnectionRef) {
-    guard connection.pointee.phase != .closing, backlog(of: connection)?.isLast != true,
-      detachBegunFrame(of: connection)
-    else { return }
-    let kept = bytes.withUnsafeBytes { ensureBacklog(of: connection).append($0) }
-    guard kept else { return close(connection, .overtaken) }
-    if !connection.pointee.isBlocked { pump(connection) }
+/// What goes to one connection before anything else: bytes that nobody else gets, and the rest of a frame
+/// that it has half of, which is read where it is unless it is small.
+struct OwnBytes {
+  /// The rest of a frame in its chunk, which it keeps from going.
+  private struct FrameRest {
+    let chunk: Chunk
+    var range: Range<Int>
+    /// How many of `bytes` go before it.
+    var place: Int
   }
 
-  /// Makes what is left of a frame that was sent in part the connection's own, so that other bytes
-  /// can follow it, or its chunk can go. Returns false if the connection had to be closed for it.
-  func detachBegunFrame(of connection: ConnectionRef) -> Bool {
-    guard connection.pointee.isBlocked, let place = begunFrame(of: connection) else { return true }
-    let rest = UnsafeRawBufferPointer(
-      start: place.chunk.base + place.rest.lowerBound, count: place.rest.count)
-    guard ensureBacklog(of: connection).append(rest) else {
-      close(connection, .overtaken)
-      return false
-    }
-    if connection.pointee.phase == .live {
-      connection.pointee.position += UInt64(rest.count)
-    } else {
-      backlog(of: connection)?.pageOffset += rest.count
-    }
+  /// Those that were not sent, behind `sentCount` that were.
+  var bytes: [UInt8] = []
+  private var sentCount = 0
+  private var rest: FrameRest?
+
+  /// No client may make us keep more than this for it alone.
+  static let maximumCount = 256 * 1024
+
+  var isEmpty: Bool { sentCount == bytes.count && rest == nil }
+
+  /// Adds bytes behind those that wait; false if that would be too many.
+  mutating func append(_ more: UnsafeRawBufferPointer) -> Bool {
+    dropSent()
+    guard bytes.count + more.count <= OwnBytes.maximumCount else { return false }
+    bytes.append(contentsOf: more)
     return true
   }
 
-  private func begunFrame(of connection: ConnectionRef) -> (chunk: Chunk, rest: Range<Int>)? {
-    let place: (chunk: Chunk, offset: Int)
-    if connection.pointee.phase == .live {
-      guard let stream = connection.pointee.stream?.takeUnretainedValue(),
-        connection.pointee.position < stream.log.end
-      else { return nil }
-      let chunk = stream.log.chunk(at: connection.pointee.position)
-      place = (chunk, Int(connection.pointee.position - chunk.start))
+  /// Adds the rest of a frame. There is one at most: the next frame is begun when all of this has gone.
+  mutating func append(_ range: Range<Int>, of chunk: Chunk) {
+    precondition(rest == nil, "in the middle of two frames")
+    let bytes = UnsafeRawBufferPointer(start: chunk.base + range.lowerBound, count: range.count)
+    // A small one is not worth the memory of all that is beside it.
+    if range.count <= chunk.capacity / 8, append(bytes) { return }
+    rest = FrameRest(chunk: chunk, range: range, place: self.bytes.count)
+  }
+
+  private mutating func dropSent() {
+    guard sentCount > 0 else { return }
+    bytes.removeFirst(sentCount)
+    rest?.place -= sentCount
+    sentCount = 0
+  }
+
+  /// What goes next in one piece; not to be asked for if there is nothing.
+  func withNext<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    if let rest, rest.place == sentCount {
+      return body(
+        UnsafeRawBufferPointer(
+          start: rest.chunk.base + rest.range.lowerBound, count: rest.range.count))
+    }
+    return bytes.withUnsafeBytes {
+      body(UnsafeRawBufferPointer(rebasing: $0[sentCount..<(rest?.place ?? bytes.count)]))
+    }
+  }
+
+  /// So many bytes of the next piece were sent. Returns the memory of all that were, with the last of them.
+  @discardableResult
+  mutating func removeFirst(_ count: Int) -> [UInt8]? {
+    if let begun = rest, begun.place == sentCount {
+      let range = begun.range.dropFirst(count)
+      if range.isEmpty { rest = nil } else { rest?.range = range }
     } else {
-      guard let backlog = backlog(of: connection), let page = backlog.page,
-        backlog.pageOffset < page.count
-      else { return nil }
-      place = (page, backlog.pageOffset)
+      sentCount += count
     }
-    let index = place.chunk.index(at: place.offset)
-    if place.chunk.entries[index].offset == place.offset { return nil }
-    return (place.chunk, place.offset..<place.chunk.frameEnd(index))
-  }
-
-  /// A comment, to those who have taken everything so far; to the others it would say nothing.
-  func sendHeartbeat(_ bytes: UnsafeRawBufferPointer, to connection: ConnectionRef) {
-    guard !connection.pointee.isBlocked else { return }
-    switch calls.send(connection.pointee.descriptor, bytes.baseAddress!, bytes.count) {
-    case .transferred(let count) where count == bytes.count: break
-    case .transferred(let count):
-      _ = ensureBacklog(of: connection).append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
-      block(connection, hasMoved: true)
-    case .wouldBlock: block(connection, hasMoved: false)
-    case .closed: close(connection, .clientGone)
-    case .timedOut: close(connection, .timedOut)
-    }
-  }
-
-  func backlog(of connection: ConnectionRef) -> Backlog? {
-    connection.pointee.backlog?.takeUnretainedValue()
-  }
-
-  func ensureBacklog(of connection: ConnectionRef) -> Backlog {
-    if let backlog = backlog(of: connection) { return backlog }
-    let backlog = Backlog()
-    connection.pointee.backlog = Unmanaged.passRetained(backlog)
-    return backlog
-  }
-
-  func dropBacklog(of connection: ConnectionRef) {
-    connection.pointee.backlog?.release()
-    connection.pointee.backlog = nil
+    guard isEmpty else { return nil }
+    sentCount = 0
+    return exchange(&bytes, with: [])
   }
 }

@@ -20,6 +20,8 @@ struct Patience {
 struct Pace {
   enum Verdict { case stays, silent, tooSlow }
 
+  /// Since when its socket is full.
+  let beganMs: Int64
   /// When it was last looked at.
   private(set) var lookedAtMs: Int64
   /// When it was last seen to have taken something.
@@ -32,6 +34,7 @@ struct Pace {
   var sentBytes = 0
 
   init(nowMs: Int64, heldBytes: Int) {
+    beganMs = nowMs
     lookedAtMs = nowMs
     tookAtMs = nowMs
     paidUntilMs = nowMs

@@ -19,6 +19,8 @@ final class Writer {
   var audience: AudiencePredicate?
   /// What is known of those of whom anything is.
   private(set) var contexts: [ConnectionID: ConnectionContext] = [:]
+  /// What has to be remembered of those of whom anything has.
+  private(set) var admissions: [ConnectionID: Admission] = [:]
   /// When those go whose context has an end.
   var expiries = ExpiryQueue()
   /// The clients' descriptors, those included whose requests are being read.
@@ -33,6 +35,14 @@ final class Writer {
   /// One `send` of a page at a time, so that a long replay does not hold the loop.
   private static let pumpRuns = 16
   private static let reapsInSlice = 256
+  /// What a lane has for a socket.
+  private static let noDescriptor: Int32 = -1
+  /// How many of the table's connections are lanes.
+  private(set) var laneCount = 0
+  /// How many have lanes.
+  var carrierCount = 0
+  /// The bytes of the carrier that is being pumped, to be used again for the next one.
+  var spareBytes: [UInt8] = []
 
   init(loop: EventLoop, clock: Clock, calls: SystemCalls) {
     self.loop = loop
@@ -54,7 +64,8 @@ final class Writer {
     for slot in 0..<table.slotCount {
       guard let connection = table.connection(slot) else { continue }
       ev_io_stop(loop.raw, watcher(of: connection))
-      calls.close(connection.pointee.descriptor)
+      _ = backlog(of: connection)?.carrier?.close()
+      closeSocket(of: connection)
       dropBacklog(of: connection)
     }
     counters.deinitialize(count: 1)
@@ -70,9 +81,13 @@ final class Writer {
     expiries.add(connection.pointee.id, at: end) { [table] in table.connection(named: $0) != nil }
   }
 
-  /// Takes over a connected, nonblocking descriptor. `id`: the connection's name; nil: a new one.
-  func adopt(_ descriptor: Int32, id: ConnectionID? = nil) -> ConnectionRef {
-    let connection = table.allocate(id: id)
+  /// Takes over a connected, nonblocking descriptor. `id`: the connection's name; nil: a new one. `arrival`:
+  /// how its client has come, if it came by an endpoint.
+  func adopt(
+    _ descriptor: Int32, id: ConnectionID? = nil, _ arrival: Arrival? = nil
+  ) -> ConnectionRef {
+    let connection = table.allocate(id: id, seed: arrival?.requestID.seed)
+    if let admission = arrival?.admission { admissions[connection.pointee.id] = admission }
     connection.pointee.lastDeliverySeconds = UInt32(clock.monotonicMs / 1000)
     connection.pointee.cameSeconds = connection.pointee.lastDeliverySeconds
     let watcher = self.watcher(of: connection)
@@ -89,15 +104,23 @@ final class Writer {
     calls.close(descriptor)
   }
 
-  /// Marks a connection as ended; it goes when the loop reaps.
+  /// Marks a connection as ended; it goes when the loop reaps. A lane does not end alone.
   func close(_ connection: ConnectionRef, _ reason: CloseReason) {
     guard connection.pointee.phase != .closing else { return }
+    let backlog = backlog(of: connection)
+    if let lane = backlog?.lane { return close(lane.carrier.connection, reason) }
+    for lane in backlog?.carrier?.close() ?? [] { end(lane.connection, reason) }
+    end(connection, reason)
+    statistics.closed[Int(reason.rawValue)] += 1
+  }
+
+  /// A connection, or a lane alone, is marked as ended, and counted nowhere.
+  func end(_ connection: ConnectionRef, _ reason: CloseReason) {
     connection.pointee.phase = .closing
     connection.pointee.closeReason = reason
     blocked.remove(connection)
     ev_io_stop(loop.raw, watcher(of: connection))
     closed.append(connection)
-    statistics.closed[Int(reason.rawValue)] += 1
   }
 
   var hasClosed: Bool { !closed.isEmpty }
@@ -108,12 +131,30 @@ final class Writer {
     for _ in 0..<Writer.reapsInSlice {
       guard let connection = closed.popFirst() else { return }
       leaving(connection)
-      contexts[connection.pointee.id] = nil
-      descriptors.remove(connection.pointee.descriptor)
-      calls.close(connection.pointee.descriptor)
+      closeSocket(of: connection)
       dropBacklog(of: connection)
       table.free(connection)
     }
+  }
+
+  /// A lane has none, and what is known of its carrier stays as long as that is there.
+  private func closeSocket(of connection: ConnectionRef) {
+    let descriptor = connection.pointee.descriptor
+    if descriptor == Writer.noDescriptor { return laneCount -= 1 }
+    if backlog(of: connection)?.carrier != nil { carrierCount -= 1 }
+    contexts[connection.pointee.id] = nil
+    if !admissions.isEmpty { admissions[connection.pointee.id] = nil }
+    descriptors.remove(descriptor)
+    calls.close(descriptor)
+  }
+
+  /// Makes a lane's place in the table: a connection without a socket, of the carrier's name.
+  func makeLaneConnection(of carrier: Carrier) -> ConnectionRef {
+    let connection = table.allocate(id: carrier.connection.pointee.id)
+    connection.pointee.watcher.fd = Writer.noDescriptor
+    connection.pointee.lastDeliverySeconds = UInt32(clock.monotonicMs / 1000)
+    laneCount += 1
+    return connection
   }
 
   // MARK: Sending
@@ -177,6 +218,13 @@ final class Writer {
   /// Sends what is due to a connection until there is no more, or the socket is full, or it has had
   /// its share of this turn.
   func pump(_ connection: ConnectionRef) {
+    if let backlog = connection.pointee.backlog?.takeUnretainedValue(), backlog.isPartOfCarrier {
+      return pumpCarrier(backlog)
+    }
+    pumpSocket(of: connection)
+  }
+
+  func pumpSocket(of connection: ConnectionRef) {
     let sentBefore = statistics.bytesSent
     for _ in 0..<Writer.pumpRuns {
       guard connection.pointee.phase != .closing else { return }
@@ -191,12 +239,13 @@ final class Writer {
     block(connection, hasMoved: true)
   }
 
-  private enum Progress { case sentAll, hasMore, full, gone(CloseReason) }
+  enum Progress { case sentAll, hasMore, full, gone(CloseReason) }
 
   private func pumpOnce(_ connection: ConnectionRef) -> Progress {
     if let backlog = connection.pointee.backlog?.takeUnretainedValue() {
-      if backlog.hasOwnBytes { return sendOwnBytes(backlog, to: connection) }
-      if backlog.isLast { return .gone(.expired) }
+      if !backlog.own.isEmpty { return sendOwnBytes(backlog, to: connection) }
+      if let reason = backlog.endReason { return .gone(reason) }
+      if let carrier = backlog.carrier { return pumpLanes(of: carrier, backlog) }
       if connection.pointee.phase != .live { return pumpPage(backlog, to: connection) }
     }
     guard connection.pointee.phase == .live, let stream = connection.pointee.stream else {
@@ -206,16 +255,12 @@ final class Writer {
   }
 
   private func sendOwnBytes(_ backlog: Backlog, to connection: ConnectionRef) -> Progress {
-    let outcome = backlog.ownBytes.withUnsafeBytes { bytes in
-      calls.send(
-        connection.pointee.descriptor, bytes.baseAddress! + backlog.ownOffset,
-        bytes.count - backlog.ownOffset)
+    let (outcome, due) = backlog.own.withNext { next in
+      (calls.send(connection.pointee.descriptor, next.baseAddress!, next.count), next.count)
     }
-    return account(outcome, of: backlog.ownBytes.count - backlog.ownOffset, connection) { count in
-      backlog.ownOffset += count
-      if backlog.hasOwnBytes { return }
-      backlog.ownBytes = []
-      backlog.ownOffset = 0
+    return account(outcome, of: due, connection) { count in
+      let spent = backlog.own.removeFirst(count)
+      if backlog.carrier != nil, let spent { spareBytes = spent }
     }
   }
 
@@ -255,7 +300,7 @@ final class Writer {
     }
   }
 
-  private func account(
+  func account(
     _ outcome: IOOutcome, of due: Int, _ connection: ConnectionRef, _ moveBy: (Int) -> Void
   ) -> Progress {
     switch outcome {
@@ -292,10 +337,12 @@ final class Writer {
 
   /// A live connection keeps its backlog only while frames have to be held back from it.
   private func dropSpentBacklog(of connection: ConnectionRef) {
-    guard connection.pointee.phase == .live, let backlog = backlog(of: connection) else { return }
+    guard connection.pointee.phase == .live, let backlog = backlog(of: connection),
+      !backlog.isPartOfCarrier
+    else { return }
     let tip = connection.pointee.stream?._withUnsafeGuaranteedRef { $0.log.tip } ?? 0
     let hasJoined = connection.pointee.position >= backlog.joinedAt && backlog.cursor <= tip
-    if hasJoined && !backlog.hasOwnBytes { dropBacklog(of: connection) }
+    if hasJoined && backlog.own.isEmpty { dropBacklog(of: connection) }
   }
 
   private func setEvents(of connection: ConnectionRef, _ events: IOEvents) {

@@ -75,7 +75,9 @@ extension Dispatcher: StoreReceiver {
     stream.isInDoubt = false
     // Positions count anew, and what those who wait have to be told they are told apart.
     for connection in stream.waiting.members {
-      writer.backlog(of: connection)?.ephemeralsFrom = stream.log.end
+      let backlog = writer.backlog(of: connection)
+      backlog?.ephemeralsFrom = stream.log.end
+      if backlog?.lane?.hearsFrom != nil { backlog?.lane?.hearsFrom = stream.log.end }
     }
   }
 
@@ -113,6 +115,7 @@ extension Dispatcher: StoreReceiver {
   /// Says that the ids have begun anew.
   func tellOfReset(_ connection: ConnectionRef, lastSeen: Int64) {
     writer.statistics.resets += 1
+    writer.backlog(of: connection)?.lane?.beganAnew()
     writer.sendOwn(Dispatcher.resetFrame(lastSeen: lastSeen), to: connection)
   }
 

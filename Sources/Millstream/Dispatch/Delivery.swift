@@ -24,6 +24,7 @@ extension Dispatcher {
 
   /// What was stored before it, and is being read, goes first.
   private func deliverEphemeral(_ message: StreamMessage, to stream: Stream) {
+    presence?.heard(message, on: stream)
     if stream.reader.isBusy && stream.ephemerals.count < Stream.maximumEphemerals {
       stream.ephemerals.append(message)
       remind(stream, afterMs: Dispatcher.longestEphemeralWaitMs)
@@ -59,6 +60,7 @@ extension Dispatcher {
       stream.log.append(message, isLate: isLate)
     }
     writer.statistics.messages += 1
+    stream.messageCount &+= 1
     commitProbe?.appended(message.id, to: stream)
     fanOut.enqueue(stream)
   }
@@ -85,6 +87,7 @@ extension Dispatcher {
   /// Everyone has what the log holds: its front can go, and what waits in the store can come.
   func passEnded(_ stream: Stream) {
     commitProbe?.passEnded(stream, in: self)
+    streamStatistics?.passEnded(stream)
     trim(stream)
     guard stream.isReadPostponed else { return }
     stream.isReadPostponed = false
@@ -105,7 +108,11 @@ extension Dispatcher {
     }
     if stream.live.count < writer.blocked.count { return stream.live.members.filter(stands) }
     var found: [ConnectionRef] = []
-    writer.blocked.forEach { if stands($0) { found.append($0) } }
+    writer.blocked.forEach { connection in
+      if stands(connection) { found.append(connection) }
+      guard let carrier = writer.backlog(of: connection)?.carrier else { return }
+      found += carrier.lanes.map(\.connection).filter(stands)
+    }
     return found
   }
 
@@ -128,7 +135,7 @@ extension Dispatcher {
 
   /// What a slow client stands in goes: it keeps the rest of its frame and reads on from the store.
   private func moveOutOfLog(_ connection: ConnectionRef, _ stream: Stream) {
-    guard writer.detachBegunFrame(of: connection) else { return }
+    writer.detachBegunFrame(of: connection)
     let backlog = writer.ensureBacklog(of: connection)
     backlog.cursor = max(backlog.cursor, stream.log.idBefore(connection.pointee.position))
     backlog.hasReceived = true
@@ -136,10 +143,10 @@ extension Dispatcher {
     backlog.joinedAt = 0
     backlog.ephemeralsFrom = connection.pointee.position
     stream.fallBehind(connection)
-    states.live -= 1
-    states.catchingUp += 1
+    move(connection, from: .live, to: .catchingUp)
     for frame in late { writer.sendOwn(frame, to: connection) }
     if let reset = stream.log.reset, connection.pointee.position < reset.end {
+      backlog.lane?.beganAnew()
       writer.sendOwn(reset.frame, to: connection)
     }
     queueTurn(connection)

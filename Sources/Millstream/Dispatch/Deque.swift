@@ -22,6 +22,11 @@ struct Deque<Element> {
     return element
   }
 
+  /// Calls `body` for each, from the first on.
+  func forEach(_ body: (Element) -> Void) {
+    for element in elements[head...] { element.map(body) }
+  }
+
   /// An empty queue owns no memory, however long it has been.
   private mutating func compact() {
     if isEmpty {

@@ -10,7 +10,7 @@ final class Dispatcher {
   let fanOut: FanOut
   let listener: NotificationSource
   let logger: Logger
-  let limits: Limits
+  var limits: Limits
   /// Looks at each message on its way; nil: none does.
   var filter: MessageFilter?
   /// The opening of a connection is on its way.
@@ -46,6 +46,8 @@ final class Dispatcher {
     /// How many pages are under way at once: enough to keep Postgres busy. What is new is read on the
     /// same session and must not stand behind thousands of pages.
     var openPages = 4
+    /// How many streams the connections that carry several may have together.
+    var lanes = Int.max
   }
 
   // What every slice looks at, on one thread: nothing calls back while one of them is being changed.
@@ -56,6 +58,8 @@ final class Dispatcher {
   @exclusivity(unchecked) var lateSeekers: [Stream] = []
   /// Those that have a time at which the dispatcher has to come by.
   var reminded: [Stream] = []
+  @exclusivity(unchecked) var patterns = PatternTable()
+  var nextListMs: Int64 = 0
   var empty = Deque<(sinceMs: Int64, stream: Stream)>()
   var pageShelf = PageShelf()
   @exclusivity(unchecked) private var isStopped = false
@@ -64,11 +68,19 @@ final class Dispatcher {
   var nextMaintenanceMs: Int64 = 0
   /// Parts of a stream that are due for a look, in milliseconds of the safety interval.
   var safetyShare: Int64 = 0
-  /// Where the connections are.
-  var states = ConnectionStates()
+  /// Where the connections are, each of them once.
+  private(set) var states = ConnectionStates()
+  /// Where the streams are of those that carry several.
+  private(set) var laneStates = ConnectionStates()
   var logMemory = LogMemory()
   /// Measures from the commit on; nil: nobody wants to know.
   var commitProbe: CommitProbe?
+  /// A notification says that the application may want connections closed.
+  var controlNotified: () -> Void = {}
+  /// Says who is on streams; nil: nobody wants to know.
+  var presence: Presence?
+  /// Records connects, disconnects and broadcasts; nil: nobody wants them.
+  var streamStatistics: StreamStatistics?
   /// Says how connections have ended; nil: nobody wants to know.
   var endLog: EndLog?
 
@@ -107,8 +119,10 @@ final class Dispatcher {
   }
 
   private var hasQuestions: Bool {
+    let hasLists = !patterns.isEmpty && mayList
     let hasPages = !pageSeekers.isEmpty && hasRoomForPages
-    return !isStopped && (hasPages || !(looks.isEmpty && dirty.isEmpty && lateSeekers.isEmpty))
+    return !isStopped
+      && (hasPages || hasLists || !(looks.isEmpty && dirty.isEmpty && lateSeekers.isEmpty))
   }
 
   private func sendQuestions() {
@@ -123,6 +137,7 @@ final class Dispatcher {
     looks.removeAll(keepingCapacity: true)
     dirty.removeAll(keepingCapacity: true)
     lateSeekers.removeAll(keepingCapacity: true)
+    if !patterns.isEmpty { listPatterns() }
     for (kind, streams) in noted.looks { look(at: streams, in: stores[kind]) }
     askHolders(ofRead: noted.reads, ofLate: noted.late)
     for stream in noted.reads { stores[stream.store]?.read(stream) }
@@ -166,6 +181,17 @@ final class Dispatcher {
     }
   }
 
+  /// A connection, or a lane, is in another state; nil: it comes, or leaves.
+  func move(
+    _ connection: ConnectionRef, from old: ConnectionStates.State?, to new: ConnectionStates.State?
+  ) {
+    if writer.backlog(of: connection)?.lane == nil {
+      states.move(from: old, to: new)
+    } else {
+      laneStates.move(from: old, to: new)
+    }
+  }
+
   // MARK: Sessions
 
   /// The reading session is new: whatever is known is old. On another timeline than before, it may even
@@ -176,6 +202,7 @@ final class Dispatcher {
     looks = [:]
     dirty = []
     lateSeekers = []
+    listPatternsAgain()
     for stream in registry.streams {
       stream.questionsLost()
       if isAnother { stream.isInDoubt = true }
@@ -196,6 +223,8 @@ final class Dispatcher {
 
   /// Notifications on these channels come from now on; those from before are lost.
   func listening(on channels: [String]) {
+    if channels.contains(NativeSchema.channel) { listPatternsAgain() }
+    if channels.contains(PresenceSQL.channel) { presence?.listensAgain() }
     for stream in streams(of: channels) {
       perform(stream.reader.lookWanted(), on: stream)
       awaitThrottle(of: stream)

@@ -2,43 +2,82 @@ import CSystem
 import Glibc
 import Logging
 
-/// Says how connections have ended: one line for each, but in a storm only some, and then how many were
-/// left out.
+/// Says how connections have ended, and which requests were refused: one line for each, but in a storm only
+/// some, and then how many were left out.
 ///
 /// A connection remembers nothing for it but when it came. The kernel is asked for the rest while the
 /// descriptor is still open.
 final class EndLog {
-  /// So many lines are written in a second.
+  /// So many lines of each kind are written in a second.
   static let linesInSecond = 50
 
   private let logger: Logger
   private var secondMs: Int64 = 0
-  private var lines = 0
-  private var leftOut = 0
+  private var ends = Lines()
+  private var refusals = Lines()
+
+  /// Those of one kind in this second.
+  private struct Lines {
+    private var written = 0
+    private var leftOut = 0
+
+    /// Whether another line may be written.
+    mutating func take() -> Bool {
+      let isFree = written < EndLog.linesInSecond
+      if isFree { written += 1 } else { leftOut += 1 }
+      return isFree
+    }
+
+    /// How many were left out; it begins anew.
+    mutating func next() -> Int {
+      defer { self = Lines() }
+      return leftOut
+    }
+  }
 
   init(logger: Logger) {
     self.logger = logger
   }
 
   /// `connection`, whose descriptor is still open, has ended.
-  func ended(_ connection: ConnectionRef, of stream: Stream, in dispatcher: Dispatcher) {
+  func ended(_ connection: ConnectionRef, of stream: Stream?, in dispatcher: Dispatcher) {
     guard logger.logLevel <= .info else { return }
     let nowMs = dispatcher.writer.clock.monotonicMs
     secondMayBeOver(nowMs)
-    guard lines < EndLog.linesInSecond else { return leftOut += 1 }
-    lines += 1
+    guard ends.take() else { return }
     var metadata: Logger.Metadata = [
       "connection": "\(connection.pointee.id)", "reason": "\(connection.pointee.closeReason)",
-      "stream": "\(stream.publicIdentity.name)",
       "seconds":
         "\(connection.pointee.ageSeconds(nowSeconds: UInt32(truncatingIfNeeded: nowMs / 1000)))",
     ]
     let descriptor = connection.pointee.descriptor
-    metadata["address"] = SocketAddress(peerOf: descriptor).map { "\($0.text)" }
+    let admission = dispatcher.writer.admissions[connection.pointee.id]
+    metadata["request"] = "\(admission?.requestID ?? RequestID.text(of: connection.pointee.id))"
+    metadata["address"] = dispatcher.writer.address(of: connection).map { "\($0)" }
     let acknowledgedBytes = ms_acknowledged_bytes(descriptor)
     if acknowledgedBytes >= 0 { metadata["bytes"] = "\(acknowledgedBytes)" }
-    metadata["last_id"] = dispatcher.lastID(of: connection, in: stream).map { "\($0)" }
+    if let stream {
+      metadata["stream"] = "\(stream.publicIdentity.name)"
+      metadata["last_id"] = dispatcher.lastID(of: connection, in: stream).map { "\($0)" }
+    } else if let carrier = dispatcher.writer.backlog(of: connection)?.carrier {
+      metadata["streams"] = "\(carrier.laneCount)"
+    }
     logger.info("connection ended", metadata: metadata)
+  }
+
+  /// A request was refused. Nothing is said of what it was for, in which there may be a signed name.
+  func refused(
+    _ response: HTTPResponse, _ request: String, _ address: NetworkAddress?, nowMs: Int64
+  ) {
+    guard logger.logLevel <= .info else { return }
+    secondMayBeOver(nowMs)
+    guard refusals.take() else { return }
+    var metadata: Logger.Metadata = [
+      "request": "\(request)", "status": "\(response.status)",
+      "reason": "\(response.refusal.map { "\($0)" } ?? response.reason)",
+    ]
+    metadata["address"] = address.map { "\($0)" }
+    logger.info("request refused", metadata: metadata)
   }
 
   /// Time has passed: what was left out in the second before is told.
@@ -46,15 +85,16 @@ final class EndLog {
     guard nowMs - secondMs >= 1_000 else { return }
     tellLeftOut()
     secondMs = nowMs
-    lines = 0
   }
 
   /// There is no more to come.
   func tellLeftOut() {
-    if leftOut > 0 {
-      logger.info("more connections ended", metadata: ["left_out": "\(leftOut)"])
-    }
-    leftOut = 0
+    tell("more connections ended", leftOut: ends.next())
+    tell("more requests refused", leftOut: refusals.next())
+  }
+
+  private func tell(_ message: Logger.Message, leftOut: Int) {
+    if leftOut > 0 { logger.info(message, metadata: ["left_out": "\(leftOut)"]) }
   }
 }
 

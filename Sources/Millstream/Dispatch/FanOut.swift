@@ -94,6 +94,7 @@ final class FanOut {
     guard !stream.live.isEmpty, stream.pass.beganUs > 0 else { return }
     let us = writer.clock.monotonicUs - stream.pass.beganUs
     writer.statistics.broadcastToSocket.observe(us: us)
+    stream.lastPassUs = us
   }
 
   /// Serves members from where the pass stands; returns how many sends that took.

@@ -24,7 +24,9 @@ final class Farewell {
     }
   }
 
+  /// A lane goes with its carrier.
   private func tell(_ connection: ConnectionRef) {
+    if writer.backlog(of: connection)?.lane != nil { return }
     switch connection.pointee.phase {
     case .free, .closing: return
     case .opening: return writer.close(connection, .shutdown)
@@ -45,7 +47,9 @@ final class Farewell {
   func check() {
     let isOver = writer.clock.monotonicMs >= endMs
     for slot in 0..<nextSlot {
-      guard let connection = writer.table.connection(slot) else { continue }
+      guard let connection = writer.table.connection(slot),
+        writer.backlog(of: connection)?.lane == nil
+      else { continue }
       if isOver && connection.pointee.isBlocked { writer.close(connection, .writeDeadline) }
       if connection.pointee.phase != .closing { closeIfDone(connection) }
     }

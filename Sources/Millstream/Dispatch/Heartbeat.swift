@@ -71,6 +71,8 @@ final class Heartbeat {
       return
     case .catchingUp, .live: break
     }
+    // Its carrier is there, too.
+    if writer.backlog(of: connection)?.lane != nil { return }
     if isIdle(connection, nowMs) { return writer.close(connection, .idle) }
     writer.sendHeartbeat(comment, to: connection)
   }

@@ -3,6 +3,10 @@ extension Dispatcher {
   func notified(channel: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) {
     if channel.elementsEqual(NativeSchema.channel.utf8) {
       notifiedNative(payload)
+    } else if channel.elementsEqual(ControlSchema.channel.utf8) {
+      controlNotified()
+    } else if let presence, channel.elementsEqual(PresenceSQL.channel.utf8) {
+      presence.notified(payload)
     } else {
       notifiedQueue(channel, payload)
     }
@@ -34,6 +38,7 @@ extension Dispatcher {
 
   private func notifiedNative(_ payload: UnsafeRawBufferPointer) {
     guard let notification = NativePayload(payload) else { return drop() }
+    if !patterns.isEmpty { heard(of: notification.stream) }
     let known = notification.stream.withUnsafeBytes { registry.stream(.native, $0) }
     guard let stream = known else { return }
     guard let data = notification.data else { return wake(stream) }

@@ -3,7 +3,7 @@ extension Dispatcher {
   /// Takes in a connection that has to be opened.
   func subscribe(_ connection: ConnectionRef, to stream: Stream) {
     stream.join(connection)
-    states.opening += 1
+    move(connection, from: nil, to: .opening)
     stream.emptySinceMs = nil
     // A look that is under way will do: what comes after it is heard, or found by a later one.
     if !stream.reader.isKnown && !stream.reader.isBusy {
@@ -14,8 +14,20 @@ extension Dispatcher {
 
   func leave(_ connection: ConnectionRef) {
     left(connection)
-    guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
-    tellEnd(of: connection, in: stream)
+    presence?.ended(connection)
+    // A lane that ends alone may hold what the others of its connection wait for.
+    if let backlog = writer.backlog(of: connection), backlog.lane != nil { dropPage(of: backlog) }
+    guard let stream = connection.pointee.stream?.takeUnretainedValue() else {
+      if let carrier = writer.backlog(of: connection)?.carrier { unfollow(carrier) }
+      move(connection, from: connection.pointee.wasOpened ? .live : .opening, to: nil)
+      return tellEnd(of: connection, in: nil)
+    }
+    if writer.backlog(of: connection)?.lane == nil {
+      tellEnd(of: connection, in: stream)
+    } else {
+      writer.admissions[connection.pointee.id]?.left(stream.store, stream.storageName)
+    }
+    streamStatistics?.ended(connection, stream)
     countLeaving(connection, of: stream)
     stream.leave(connection)
     if stream.subscriberCount == 0 && stream.emptySinceMs == nil {
@@ -31,7 +43,8 @@ extension Dispatcher {
     queueTurn(connection)
   }
 
-  private func tellEnd(of connection: ConnectionRef, in stream: Stream) {
+  /// `stream` nil: it has carried several.
+  private func tellEnd(of connection: ConnectionRef, in stream: Stream?) {
     if let endLog { return endLog.ended(connection, of: stream, in: self) }
     logger.debug(
       "connection ended",
@@ -41,13 +54,9 @@ extension Dispatcher {
   }
 
   private func countLeaving(_ connection: ConnectionRef, of stream: Stream) {
-    if stream.isInLog(connection) {
-      states.live -= 1
-    } else if connection.pointee.wasOpened {
-      states.catchingUp -= 1
-    } else {
-      states.opening -= 1
-    }
+    let isInLog = stream.isInLog(connection)
+    let wasOpened = connection.pointee.wasOpened
+    move(connection, from: isInLog ? .live : wasOpened ? .catchingUp : .opening, to: nil)
   }
 
   func queueTurn(_ connection: ConnectionRef) {
@@ -74,17 +83,20 @@ extension Dispatcher {
       open(connection, backlog, stream)
       guard connection.pointee.phase == .catchingUp else { return }
     }
+    if let lane = backlog.lane, !lane.carrier.isOpen { return }
     guard stream.reader.isKnown else { return }
     if backlog.page != nil { return writer.pump(connection) }
-    if backlog.cursor == Backlog.fromNowOn { backlog.cursor = stream.log.tip }
+    if backlog.cursor == Backlog.fromNowOn {
+      backlog.cursor = stream.log.tip
+      backlog.lane?.begins(at: backlog, in: stream)
+    }
     if isFromElsewhere(backlog, stream) { return questionCursor(connection, backlog, stream) }
     if let next = stream.log.position(afterID: min(backlog.cursor, stream.log.tip)) {
       // Where ephemeral frames came before that while it caught up, it begins with those.
       let position = max(min(next, backlog.ephemeralsFrom), stream.log.start)
       backlog.joinedAt = position < stream.log.end ? stream.log.end : 0
       stream.goLive(connection, at: position)
-      states.catchingUp -= 1
-      states.live += 1
+      move(connection, from: .catchingUp, to: .live)
       writer.pump(connection)
     } else if giveKeptPage(connection, backlog, of: stream) {
       writer.pump(connection)
@@ -107,28 +119,42 @@ extension Dispatcher {
   private func open(_ connection: ConnectionRef, _ backlog: Backlog, _ stream: Stream) {
     guard let opening = backlog.opening else { return }
     backlog.opening = nil
-    var since: Int64 = 0
-    switch opening.cursor {
-    case .none, .invalid:
-      backlog.cursor = stream.reader.isKnown ? stream.log.tip : Backlog.fromNowOn
-      since = stream.reader.isKnown ? stream.log.tip : 0
-    case .after(let id, let epoch):
-      backlog.cursor = id
-      backlog.cursorEpoch = epoch
-      since = id
-    }
+    begin(backlog, at: opening.cursor, in: stream)
     connection.pointee.phase = .catchingUp
-    states.opening -= 1
-    states.catchingUp += 1
-    backlog.ephemeralsFrom = stream.log.end
+    move(connection, from: .opening, to: .catchingUp)
+    backlog.ephemeralsFrom = backlog.lane?.hearsFrom ?? stream.log.end
+    if let lane = backlog.lane { return laneOpened(lane, backlog, stream) }
     let frames = ControlFrames.opening(
-      retryMs: opening.retryMs, since: since, name: opening.name, connection: connection.pointee.id)
+      retryMs: opening.retryMs, since: max(backlog.cursor, 0), name: opening.name,
+      connection: connection.pointee.id)
     writer.sendOwn(opening.head + frames, to: connection)
     connection.pointee.wasOpened = true
     logger.debug(
       "connection opened",
       metadata: ["connection": "\(connection.pointee.id)", "stream": "\(opening.name)"])
     opened(connection)
+    isOpen(connection, stream, name: opening.name.utf8, writer.contexts[connection.pointee.id])
+  }
+
+  /// A connection, or a lane, can be sent to from now on.
+  func isOpen(
+    _ connection: ConnectionRef, _ stream: Stream, name: some Sequence<UInt8>,
+    _ context: ConnectionContext?
+  ) {
+    presence?.opened(connection, stream, name: name, context)
+    streamStatistics?.opened(stream)
+  }
+
+  private func begin(_ backlog: Backlog, at cursor: CursorRequest, in stream: Stream) {
+    switch cursor {
+    case .none, .invalid:
+      backlog.cursor = stream.reader.isKnown ? stream.log.tip : Backlog.fromNowOn
+      // A lane waits for the others, and meanwhile the stream may become another.
+      backlog.hasReceived = stream.reader.isKnown
+    case .after(let id, let epoch):
+      backlog.cursor = id
+      backlog.cursorEpoch = epoch
+    }
   }
 
   func isFromElsewhere(_ backlog: Backlog, _ stream: Stream) -> Bool {

@@ -25,7 +25,7 @@ extension Dispatcher {
     stream.isInPageQueue = false
     let cursors = stream.waiting.members.compactMap { connection -> Int64? in
       guard connection.pointee.phase == .catchingUp, let backlog = writer.backlog(of: connection),
-        backlog.page == nil, backlog.cursor < stream.log.floor, !isFromElsewhere(backlog, stream)
+        backlog.mayTakePage, backlog.cursor < stream.log.floor, !isFromElsewhere(backlog, stream)
       else { return nil }
       return backlog.cursor
     }
@@ -46,7 +46,7 @@ extension Dispatcher {
     stream.requestedPages.remove(page.after)
     writer.statistics.replayPages += 1
     for connection in stream.waiting.members {
-      guard let backlog = writer.backlog(of: connection), backlog.page == nil,
+      guard let backlog = writer.backlog(of: connection), backlog.mayTakePage,
         connection.pointee.phase == .catchingUp, page.serves(backlog.cursor),
         !isFromElsewhere(backlog, stream)
       else { continue }
@@ -58,7 +58,9 @@ extension Dispatcher {
 
   /// Gives a connection a page that was read for others a moment ago; says whether there was one.
   func giveKeptPage(_ connection: ConnectionRef, _ backlog: Backlog, of stream: Stream) -> Bool {
-    guard let page = pageShelf.page(of: stream, after: backlog.cursor) else { return false }
+    guard backlog.mayTakePage, let page = pageShelf.page(of: stream, after: backlog.cursor) else {
+      return false
+    }
     return give(page, to: connection, backlog)
   }
 
@@ -68,6 +70,7 @@ extension Dispatcher {
     guard connection.pointee.phase == .catchingUp else { return false }
     backlog.hasReceived = true
     backlog.page = page.frames
+    backlog.lane?.carrier.pageHolder = backlog.lane
     backlog.pageThrough = page.through
     backlog.pageOffset = page.frames.offset(afterID: backlog.cursor)
     return true
@@ -85,16 +88,16 @@ extension Dispatcher {
 
   func pageEnded(_ connection: ConnectionRef) {
     guard let backlog = writer.backlog(of: connection) else { return }
-    backlog.page = nil
+    dropPage(of: backlog)
     backlog.cursor = max(backlog.cursor, backlog.pageThrough)
     place(connection)
   }
 
   /// What it has read was of an earlier stream of the name: all of the new one is to come.
   func beginAnew(_ connection: ConnectionRef) {
-    guard writer.detachBegunFrame(of: connection), let backlog = writer.backlog(of: connection)
-    else { return }
-    backlog.page = nil
+    writer.detachBegunFrame(of: connection)
+    guard let backlog = writer.backlog(of: connection) else { return }
+    dropPage(of: backlog)
     backlog.cursor = 0
     backlog.cursorEpoch = nil
     backlog.joinedAt = 0

@@ -9,6 +9,7 @@ extension Dispatcher {
     lookForSafety(intervalMs)
     logMemory.step(over: registry.streams)
     commitProbe?.tick(nowMs)
+    listPatternsNowAndThen(nowMs)
     maintain(nowMs)
   }
 

@@ -3,16 +3,31 @@
 public final class AuthorizationQuestion {
   /// What the client asks for.
   public let stream: StreamIdentity
+  /// Whether it asks for all native streams whose names fit the pattern that ``stream`` has for a name
+  /// (`room:42:*`); see ``Endpoint/authorizesPatterns``.
+  public let isPattern: Bool
   /// The request.
   public let request: EndpointRequest
   private weak var exchange: Exchange?
   private let subscription: Subscription
+  /// Its number where several are asked for at once.
+  private let number: Int?
 
-  init(exchange: Exchange, subscription: Subscription, request: EndpointRequest) {
+  init(
+    exchange: Exchange, subscription: Subscription, number: Int? = nil, request: EndpointRequest
+  ) {
     self.exchange = exchange
+    self.number = number
     self.subscription = subscription
     self.request = request
+    isPattern = subscription.isPattern
     stream = StreamIdentity(store: subscription.store, name: subscription.name)
+  }
+
+  /// The stream's name as a header field can hold it: what is not visible ASCII, and `%`, is
+  /// percent-encoded.
+  package var streamField: String {
+    String(decoding: PercentEncoding.encode(stream.name.utf8), as: UTF8.self)
   }
 
   /// Whether somebody waits for the answer.
@@ -24,21 +39,10 @@ public final class AuthorizationQuestion {
   public func answer(_ permission: Permission) -> Bool {
     guard let exchange else { return false }
     self.exchange = nil
+    let permission = permission.asOf(exchange.unixSeconds)
+    if let number { return exchange.authorized(number, permission) }
     return exchange.authorized(subscription, permission)
   }
-}
-
-/// Whether a client may listen.
-public enum Permission {
-  /// It may; what is known of it goes with the connection, instead of what its token says (nil: that); of
-  /// both ends the earlier counts.
-  case allow(ConnectionContext? = nil)
-  /// It may not: 403.
-  case forbid
-  /// That cannot be said: 500, and no more than that.
-  case fault
-  /// That cannot be said now: 503, and when to come again.
-  case unavailable
 }
 
 /// Decides, by an answer to the question, whether a client may listen.

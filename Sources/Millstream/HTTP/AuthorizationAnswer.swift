@@ -2,24 +2,41 @@
 package enum AuthorizationAnswer {
   /// The largest body that is read, in bytes.
   package static let maximumBytes = 64 * 1024
-  private static let maximumMemberBytes = 512
+  fileprivate static let maximumMemberBytes = 512
 
-  /// A status of 200 to 299 lets in, 401 and 403 refuse; anything else is no answer (nil). So is a body
-  /// that claims to be JSON and is not what it should be: who misses an end that the application has set
-  /// would let in for ever.
+  /// Why what an application has said is no answer, for who looks after it.
+  package enum Fault: Error, Equatable, CustomStringConvertible {
+    case status(Int)
+    case tooLong
+    case noObject
+    /// One of the object's members is of another type, or too large.
+    case member(String)
+
+    package var description: String {
+      switch self {
+      case .status(let status): "status \(status)"
+      case .tooLong: "its JSON has more than \(AuthorizationAnswer.maximumBytes) bytes"
+      case .noObject: "its JSON is malformed, or no object"
+      case .member(let name): "'\(name)' in its JSON is of another type, or too large"
+      }
+    }
+  }
+
+  /// A status of 200 to 299 lets in, 401 and 403 refuse; anything else is no answer. So is a body that claims
+  /// to be JSON and is not what it should be: who misses an end that the application has set would let in for
+  /// ever. `body`: nil, if it is longer than what is read.
   package static func permission(
-    status: Int, contentType: String?, body: [UInt8], at unixTime: Int64
-  ) -> Permission? {
+    status: Int, contentType: String?, body: [UInt8]?, at unixTime: Int64
+  ) throws(Fault) -> Permission {
     switch status {
     case 401, 403: return .forbid
     case 200...299: break
-    default: return nil
+    default: throw .status(status)
     }
-    guard isJSON(contentType), !body.isEmpty else { return .allow() }
-    guard let context = body.withUnsafeBytes({ context($0) }) else { return nil }
-    // What is over already would be let in to be closed at once, again and again.
-    if let end = context.expiresAt, end <= unixTime { return .forbid }
-    return .allow(context)
+    guard isJSON(contentType), body?.isEmpty != true else { return .allow() }
+    guard let body else { throw .tooLong }
+    let context = try body.withUnsafeBytes { AnswerContext.read($0) }.get()
+    return Permission.allow(context).asOf(unixTime)
   }
 
   /// `application/json`, whatever follows it.
@@ -28,45 +45,48 @@ package enum AuthorizationAnswer {
     let type = contentType.utf8.prefix { $0 != UInt8(ascii: ";") && !ASCII.isBlank($0) }
     return ASCII.equalsIgnoringCase(type, "application/json")
   }
-
-  private static func context(_ text: UnsafeRawBufferPointer) -> ConnectionContext? {
-    guard let members = JSONUniqueMembers.members(of: text) else { return nil }
-    var member: String?
-    var labels: Set<String> = []
-    var expiresAt: Int64?
-    for (name, value) in members where value.kind != .null {
-      switch String(decoding: name, as: UTF8.self) {
-      case "member":
-        guard let text = value.string?.unescaped(), text.count <= maximumMemberBytes else {
-          return nil
-        }
-        member = String(decoding: text, as: UTF8.self)
-      case "labels":
-        guard let texts = value.texts(atMost: TokenClaims.maximumLabels) else { return nil }
-        labels = Set(texts.map { String(decoding: $0, as: UTF8.self) })
-      case "expires_at":
-        guard let seconds = value.seconds else { return nil }
-        expiresAt = seconds
-      default: break
-      }
-    }
-    return ConnectionContext(member: member, labels: labels, expiresAt: expiresAt)
-  }
 }
 
-extension AuthorizationQuestion {
-  /// The stream's name as a header field can hold it: what is not visible ASCII, and `%`, is
-  /// percent-encoded.
-  package var streamField: String {
-    var text: [UInt8] = []
-    for byte in stream.name.utf8 {
-      if ASCII.isVisible(byte) && byte != UInt8(ascii: "%") {
-        text.append(byte)
-      } else {
-        text.append(UInt8(ascii: "%"))
-        text.append(contentsOf: Hexadecimal.encode(CollectionOfOne(byte)))
-      }
+/// The members of an answer that count.
+private struct AnswerContext {
+  private var member: String?
+  private var metadata: String?
+  private var labels: Set<String> = []
+  private var expiresAt: Int64?
+
+  static func read(
+    _ text: UnsafeRawBufferPointer
+  ) -> Result<ConnectionContext, AuthorizationAnswer.Fault> {
+    guard let members = JSONUniqueMembers.members(of: text) else { return .failure(.noObject) }
+    var answer = AnswerContext()
+    for (name, value) in members where value.kind != .null {
+      let name = String(decoding: name, as: UTF8.self)
+      guard answer.take(name, value) else { return .failure(.member(name)) }
     }
-    return String(decoding: text, as: UTF8.self)
+    return .success(
+      ConnectionContext(
+        member: answer.member, metadata: answer.metadata, labels: answer.labels,
+        expiresAt: answer.expiresAt))
+  }
+
+  private mutating func take(_ name: String, _ value: JSONValue) -> Bool {
+    switch name {
+    case "member":
+      guard let text = value.string?.unescaped(),
+        text.count <= AuthorizationAnswer.maximumMemberBytes
+      else { return false }
+      member = String(decoding: text, as: UTF8.self)
+    case "metadata":
+      metadata = MemberMetadata.text(of: value)
+      return metadata != nil
+    case "labels":
+      guard let texts = value.texts(atMost: TokenClaims.maximumLabels) else { return false }
+      labels = Set(texts.map { String(decoding: $0, as: UTF8.self) })
+    case "expires_at":
+      expiresAt = value.seconds
+      return expiresAt != nil
+    default: break
+    }
+    return true
   }
 }

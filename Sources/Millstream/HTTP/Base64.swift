@@ -42,7 +42,8 @@ enum Base64 {
     return bitCount < 6 && leftOver == 0 ? bytes : nil
   }
 
-  private static func digit(_ value: UInt8) -> UInt8 {
+  /// The digit of six bits.
+  static func digit(_ value: UInt8) -> UInt8 {
     switch value {
     case 0..<26: UInt8(ascii: "A") + value
     case 26..<52: UInt8(ascii: "a") + value - 26

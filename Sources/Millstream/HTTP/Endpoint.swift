@@ -2,62 +2,6 @@ import CSystem
 import Glibc
 import Logging
 
-/// Answers requests that are not for a stream, before their path is looked at; nil: it is none of ours. It
-/// is asked for `GET`, `HEAD` and `POST`, with the head alone: no body is read.
-public typealias FallbackHandler = (_ request: EndpointRequest) -> FallbackResponse?
-
-/// A request as the hooks see it.
-public struct EndpointRequest {
-  private let head: RequestHead
-  /// The client's address in numbers, as this server sees it; nil: it has none, as on a Unix socket.
-  public let clientAddress: String?
-
-  init(_ head: RequestHead, clientAddress: String? = nil) {
-    self.head = head
-    self.clientAddress = clientAddress
-  }
-
-  /// Whether it is a `POST`.
-  public var isPost: Bool { head.method == .post }
-
-  /// The path as it came, without the query and not decoded.
-  public var path: String { String(decoding: head.path, as: UTF8.self) }
-
-  /// The value of a header field, whatever the case of its name; nil if it is not there.
-  public func field(_ name: String) -> String? {
-    head.value(of: name).map { String(decoding: $0, as: UTF8.self) }
-  }
-
-  /// The values of all header fields of this name.
-  public func fields(_ name: String) -> [String] {
-    head.values(of: name).map { String(decoding: $0, as: UTF8.self) }
-  }
-
-  /// The value of a query field, decoded; nil if it is not there.
-  public func query(_ name: String) -> String? {
-    guard case .found(let value) = PercentEncoding.queryValue(name.utf8, in: head.query ?? [])
-    else { return nil }
-    return String(decoding: value, as: UTF8.self)
-  }
-}
-
-/// What a fallback handler answers.
-public struct FallbackResponse {
-  /// For instance 200.
-  public var status: Int
-  /// The `content-type`.
-  public var contentType: String
-  /// The body.
-  public var body: String
-
-  /// A response of these parts.
-  public init(status: Int, contentType: String, body: String) {
-    self.status = status
-    self.contentType = contentType
-    self.body = body
-  }
-}
-
 /// Accepts connections, reads their requests, and hands those that are for a stream to the instance. Whoever
 /// made it keeps it for as long as the loop runs.
 public final class Endpoint {
@@ -67,15 +11,26 @@ public final class Endpoint {
   /// Asked for every stream; nil: whoever has a name that is in order may listen.
   public var authorize: AuthorizeHook?
 
+  /// Whether `authorize` looks at ``AuthorizationQuestion/isPattern``. One that does not could take `room:1*`
+  /// for the name of a room: then patterns that are no more than public are refused without asking.
+  public var authorizesPatterns = false
+
   /// Whether keys can come that are not known yet, because these are being fetched: then who needs one
   /// waits for `tokenKeysCame`. Asked for each token whose key is not known.
   package var fetchesTokenKeys: () -> Bool = { false }
 
+  /// Counts connections; set before `start`, where several endpoints have their limits together.
+  package var counts: ConnectionCounts {
+    get { gate.counts }
+    set { gate.counts = newValue }
+  }
+
   private(set) var router: Router
+  private(set) var gate: Gate
   let clock: Clock
-  let headTimeoutMs: Int64
+  private(set) var headTimeoutMs: Int64
   private let loop: EventLoop
-  private let instance: Instance
+  let instance: Instance
   private let logger: Logger
   private var sockets: [ListeningSocket] = []
   private var watchers: [IOWatcher] = []
@@ -90,7 +45,13 @@ public final class Endpoint {
     return false
   }
   private var isPaused = false
-  private var waitingForKeys: [(exchange: Exchange, head: RequestHead)] = []
+  private(set) var isTurningAway = false
+  private var settling: (untilMs: Int64, done: () -> Void)?
+  // Those that are over are taken out, so there are no more than there are exchanges.
+  private var waitingForKeys: [ObjectIdentifier: (exchange: Exchange, head: RequestHead)] = [:]
+  var waitingForKeysCount: Int { waitingForKeys.count }
+  private var areTokenKeysAway = false
+  private var nextDescriptorLineMs: Int64 = .min
 
   /// How many connections one listening socket accepts before everything else has its turn.
   private static let acceptsInSlice = 32
@@ -98,7 +59,11 @@ public final class Endpoint {
   public static let maximumHeadBytes = RequestParser.maximumHeadBytes
   /// How many requests may be on their way in beyond the connections that are allowed.
   private static let maximumExchanges = 4096
+  /// When there are so many, those go that are not all here after so long: who opens connections and says nothing
+  /// would keep everybody out until the time for requests is over.
+  private static let patienceWhenFullMs: Int64 = 1_000
   private static let tickMs: Int64 = 100
+  private static let linePauseMs: Int64 = 10_000
 
   /// An endpoint in front of `instance`; it listens from `start` on.
   public init(
@@ -111,6 +76,7 @@ public final class Endpoint {
     self.clock = clock
     headTimeoutMs = configuration.headTimeoutMs
     router = Router(configuration: configuration)
+    gate = Gate(configuration, ConnectionCounts())
   }
 
   /// Starts the timers, and takes connections from `sockets`. Call it also when clients come by `take` alone.
@@ -127,6 +93,39 @@ public final class Endpoint {
     if !isPaused { watcher.watch(socket.descriptor, for: .readable) }
     sockets.append(socket)
     watchers.append(watcher)
+  }
+
+  /// Takes secrets, keys, patterns, origins and limits that have changed; whoever is connected stays.
+  package func reconfigure(_ configuration: EndpointConfiguration) {
+    headTimeoutMs = configuration.headTimeoutMs
+    router = Router(configuration: configuration)
+    gate = Gate(configuration, counts)
+  }
+
+  /// From here on whoever comes is told to try again, which a load balancer makes another server's.
+  package func turnAway() { isTurningAway = true }
+
+  /// Takes no more connections, because another process does, at the same addresses. Those that the kernel
+  /// has given to these sockets already are served as ever.
+  package func handOver() {
+    for socket in sockets where !socket.isInherited { while acceptOne(from: socket.descriptor) {} }
+    watchers = []
+    sockets = []
+  }
+
+  /// `done` is called when every request that is here has its answer, or after so long: at once, if there is
+  /// none.
+  package func settle(withinMs: Int64, done: @escaping () -> Void) {
+    settling = (clock.monotonicMs + withinMs, done)
+    settleIfDone()
+  }
+
+  private func settleIfDone() {
+    guard let settling,
+      clock.monotonicMs >= settling.untilMs || exchanges.values.allSatisfy(\.isAnswered)
+    else { return }
+    self.settling = nil
+    settling.done()
   }
 
   /// No more connections; requests that are on their way in are dropped.
@@ -152,14 +151,29 @@ public final class Endpoint {
       if descriptor >= 0 {
         begin(descriptor)
       } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
-        logger.warning(
-          "no descriptor for another connection",
-          metadata: ["error": "\(String(cString: strerror(errno)))"])
+        warnOfDescriptors(errno)
         return pause()
       } else if errno == EAGAIN {
         return
       }
     }
+  }
+
+  /// It is tried again with every tick, which need not be said every time.
+  private func warnOfDescriptors(_ code: Int32) {
+    let nowMs = clock.monotonicMs
+    guard nowMs >= nextDescriptorLineMs else { return }
+    nextDescriptorLineMs = nowMs + Endpoint.linePauseMs
+    logger.warning(
+      "no descriptor for another connection",
+      metadata: ["error": "\(String(cString: strerror(code)))"])
+  }
+
+  /// False: there was none.
+  private func acceptOne(from listener: Int32) -> Bool {
+    let descriptor = ms_accept(listener)
+    if descriptor >= 0 { begin(descriptor) }
+    return descriptor >= 0 || errno == ECONNABORTED || errno == EINTR
   }
 
   private func begin(_ descriptor: Int32, received: UnsafeRawBufferPointer? = nil) {
@@ -174,17 +188,27 @@ public final class Endpoint {
     for watcher in watchers { watcher.stop() }
   }
 
+  private func dropUnfinished(_ nowMs: Int64) {
+    guard exchanges.count >= Endpoint.maximumExchanges else { return }
+    for exchange in exchanges.values
+    where exchange.isReading && nowMs - exchange.beganMs >= Endpoint.patienceWhenFullMs {
+      exchange.drop()
+    }
+  }
+
   private func tick() {
+    let nowMs = clock.monotonicMs
     if isPaused {
+      dropUnfinished(nowMs)
       isPaused = false
       for (socket, watcher) in zip(sockets, watchers) {
         watcher.watch(socket.descriptor, for: .readable)
       }
     }
-    let nowMs = clock.monotonicMs
     for exchange in exchanges.values where exchange.deadlineMs <= nowMs {
       exchange.deadlinePassed()
     }
+    settleIfDone()
   }
 
   /// Takes over a client that somebody else has accepted, nonblocking, and of whose request `received` has
@@ -208,14 +232,29 @@ public final class Endpoint {
 
   // MARK: What exchanges ask for
 
+  /// A request is complete that `descriptor` has.
+  func arrival(_ head: RequestHead, on descriptor: Int32) -> Arrival {
+    var arrival = gate.arrival(head, from: NetworkAddress(peerOf: descriptor))
+    arrival.originFields = router.originFields(head)
+    return arrival
+  }
+
   /// What a complete request gets. The subscription may still find no room.
-  func decide(_ head: RequestHead) -> Router.Decision {
-    if let response = fallbackResponse(head) { return .respond(response) }
+  func decide(_ head: RequestHead, _ arrival: inout Arrival) -> Router.Decision {
+    if let response = fallbackResponse(head, arrival) { return .respond(response) }
     let decision = router.decide(head, at: clock.unixSeconds)
     if case .respond(let response) = decision, response.status == 401 { refusedToken() }
-    guard case .stream(let subscription) = decision else { return decision }
-    guard instance.serves(subscription.store) else { return .respond(.notFound) }
-    return instance.hasRoom ? decision : .respond(.full)
+    let wanted: (store: StoreKind, laneCount: Int)
+    switch decision {
+    case .stream(let subscription): wanted = (subscription.store, 0)
+    case .streams(let set): wanted = (set.store, set.subscriptions.count)
+    case .respond, .awaitKeys: return decision
+    }
+    guard instance.serves(wanted.store) else { return .respond(.notFound) }
+    if let reason = refusal(&arrival, lanes: wanted.laneCount) {
+      return .respond(refusing(reason, wanted.store, arrival))
+    }
+    return decision
   }
 
   /// Asks whether `exchange` may have what it wants; false: nobody has to be asked.
@@ -224,42 +263,64 @@ public final class Endpoint {
     guard let authorize else { return false }
     let question = AuthorizationQuestion(
       exchange: exchange, subscription: subscription,
-      request: EndpointRequest(head, clientAddress: exchange.clientAddress))
+      request: EndpointRequest(head, exchange.arrival))
     authorize(question)
     return true
+  }
+
+  /// Asks about one of several streams that `exchange` wants.
+  func ask(
+    about subscription: Subscription, _ number: Int, _ request: EndpointRequest,
+    for exchange: Exchange
+  ) {
+    let question = AuthorizationQuestion(
+      exchange: exchange, subscription: subscription, number: number, request: request)
+    if subscription.isPublicPattern && !authorizesPatterns {
+      question.answer(.forbid)
+    } else {
+      authorize?(question)
+    }
   }
 
   /// Whether `exchange` has to wait for keys; it is told when they have come.
   func waitsForKeys(_ exchange: Exchange, _ head: RequestHead) -> Bool {
     guard fetchesTokenKeys() else { return false }
-    waitingForKeys.append((exchange, head))
+    waitingForKeys[ObjectIdentifier(exchange)] = (exchange, head)
     return true
   }
 
   /// An attempt to fetch keys is over; nil: without success, and the old ones stay.
   package func tokenKeysCame(_ keys: [TokenKey]?) {
-    if let keys { router.tokens?.keys = keys }
-    let areMissing = router.tokens?.keys.isEmpty ?? true
+    areTokenKeysAway = keys == nil
+    if let keys {
+      router.tokens?.keys = keys
+    } else {
+      instance.parts.writer.statistics.failedKeyFetches += 1
+    }
     let waiting = waitingForKeys
-    waitingForKeys = []
-    for (exchange, head) in waiting { exchange.keysCame(head, areMissing: areMissing) }
+    waitingForKeys = [:]
+    for (exchange, head) in waiting.values { exchange.keysCame(head) }
   }
+
+  /// Whether a key that is not here may be one that could not be fetched.
+  var mayMissTokenKeys: Bool { areTokenKeysAway || router.tokens?.keys.isEmpty ?? true }
 
   func refusedToken() { instance.parts.writer.statistics.refusedTokens += 1 }
 
-  private func fallbackResponse(_ head: RequestHead) -> HTTPResponse? {
+  private func fallbackResponse(_ head: RequestHead, _ arrival: Arrival) -> HTTPResponse? {
     guard let fallback, [.get, .head, .post].contains(head.method) else { return nil }
-    guard let response = fallback(EndpointRequest(head)) else { return nil }
-    return HTTPResponse(
-      status: response.status, reason: response.status < 300 ? "OK" : "Refused",
-      fields: [("content-type", response.contentType)], body: response.body,
-      hasBody: response.status != 204 && head.method != .head)
+    return fallback(EndpointRequest(head, arrival))?.response(isHead: head.method == .head)
   }
 
   func register(
-    _ descriptor: Int32, for subscription: Subscription, _ context: ConnectionContext? = nil
+    _ descriptor: Int32, for subscription: Subscription, _ context: ConnectionContext?,
+    _ arrival: Arrival
   ) {
-    _ = instance.register(descriptor, for: subscription, context: context)
+    _ = instance.register(descriptor, for: subscription, context: context, arrival)
+  }
+
+  func register(_ descriptor: Int32, for set: SubscriptionSet, _ arrival: Arrival) {
+    _ = instance.register(descriptor, for: set, arrival)
   }
 
   /// Whether a descriptor is ours is known for those, too, whose requests are being read.
@@ -269,6 +330,7 @@ public final class Endpoint {
 
   /// An exchange is over. It is freed when the loop is about to sleep, not in its own callback.
   func ended(_ exchange: Exchange) {
+    waitingForKeys[ObjectIdentifier(exchange)] = nil
     if let exchange = exchanges.removeValue(forKey: ObjectIdentifier(exchange)) {
       finished.append(exchange)
     }

@@ -9,6 +9,8 @@ final class Exchange {
 
   /// When the present state has to be over, in milliseconds of the monotonic clock.
   private(set) var deadlineMs: Int64
+  /// When the connection came.
+  let beganMs: Int64
 
   private let descriptor: Int32
   private unowned let endpoint: Endpoint
@@ -19,6 +21,14 @@ final class Exchange {
   private var received: [UInt8] = []
   private var response: PendingResponse?
   private var drained = 0
+  private var setAuthorization: SetAuthorization?
+  /// What those who are asked about its streams see of it.
+  private var setRequest: EndpointRequest?
+  private var isAsking = false
+  /// Of what it waits for, while it is `authorizing`.
+  private var store = StoreKind.native
+  /// What is known of the client.
+  private(set) lazy var arrival = Arrival()
   private let watcher: IOWatcher
 
   /// How long, and for how many bytes, a refused client is listened to, so that closing does not
@@ -29,7 +39,8 @@ final class Exchange {
   init(descriptor: Int32, loop: EventLoop, endpoint: Endpoint) {
     self.descriptor = descriptor
     self.endpoint = endpoint
-    deadlineMs = endpoint.clock.monotonicMs + endpoint.headTimeoutMs
+    beganMs = endpoint.clock.monotonicMs
+    deadlineMs = beganMs + endpoint.headTimeoutMs
     weak var weakSelf: Exchange?
     watcher = IOWatcher(loop: loop) { weakSelf?.socketReady($0) }
     weakSelf = self
@@ -85,42 +96,108 @@ final class Exchange {
   }
 
   private func answer(_ head: RequestHead) {
-    switch endpoint.decide(head) {
+    arrival = endpoint.arrival(head, on: descriptor)
+    switch endpoint.decide(head, &arrival) {
     case .respond(let response): respond(response)
-    case .awaitKeys(let refusal):
+    case .awaitKeys(let store, let refusal):
+      self.store = store
       state = .authorizing
-      if !endpoint.waitsForKeys(self, head) { refuse(refusal) }
+      if !endpoint.waitsForKeys(self, head) { refuseForKey(refusal) }
     case .stream(let subscription): ask(subscription, head)
+    case .streams(let set): ask(set, head)
     }
   }
 
   private func ask(_ subscription: Subscription, _ head: RequestHead) {
+    store = subscription.store
     state = .authorizing
     if !endpoint.asksAbout(subscription, head, for: self) {
       handOver(subscription, subscription.context)
     }
   }
 
-  /// The keys are here that it has waited for, or others, or `areMissing`: none at all.
-  func keysCame(_ head: RequestHead, areMissing: Bool) {
+  private func ask(_ set: SubscriptionSet, _ head: RequestHead) {
+    store = set.store
+    state = .authorizing
+    guard endpoint.authorize != nil else { return handOver(set) }
+    setAuthorization = SetAuthorization(set)
+    setRequest = EndpointRequest(head, arrival)
+    askNext()
+  }
+
+  /// An answer that comes from within a question asks no further by itself: it goes on here.
+  private func askNext() {
+    if isAsking { return }
+    isAsking = true
+    while state == .authorizing, let setRequest,
+      let (number, subscription) = setAuthorization?.next()
+    {
+      endpoint.ask(about: subscription, number, setRequest, for: self)
+    }
+    isAsking = false
+  }
+
+  /// The keys are here that it has waited for, or others, or none.
+  func keysCame(_ head: RequestHead) {
     guard state == .authorizing else { return }
-    switch endpoint.decide(head) {
+    switch endpoint.decide(head, &arrival) {
     case .respond(let response): respond(response)
-    case .awaitKeys(let refusal): areMissing ? respond(.unavailable) : refuse(refusal)
+    case .awaitKeys(_, let refusal): refuseForKey(refusal)
     case .stream(let subscription): ask(subscription, head)
+    case .streams(let set): ask(set, head)
     }
   }
 
-  private func refuse(_ refusal: HTTPResponse) {
+  /// A browser takes 401 for the last word: not while nobody can say whether there is such a key.
+  private func refuseForKey(_ refusal: HTTPResponse) {
+    if endpoint.mayMissTokenKeys { return respond(endpoint.unavailable(store, arrival)) }
     endpoint.refusedToken()
     respond(refusal)
   }
 
   private func handOver(_ subscription: Subscription, _ context: ConnectionContext?) {
+    if let refusal = endpoint.seat(subscription, context, &arrival) { return respond(refusal) }
     state = .over
     watcher.stop()
-    endpoint.register(descriptor, for: subscription, context)
+    var subscription = subscription
+    subscription.head = named(subscription.head)
+    endpoint.register(descriptor, for: subscription, context, arrival)
+    letGo()
+  }
+
+  private func handOver(_ given: SubscriptionSet) {
+    var set = given
+    if let refusal = endpoint.seat(&set, &arrival) { return respond(refusal) }
+    state = .over
+    watcher.stop()
+    set.head = named(set.head)
+    endpoint.register(descriptor, for: set, arrival)
+    letGo()
+  }
+
+  private func named(_ head: [UInt8]) -> [UInt8] {
+    HTTPResponse.adding(RequestID.field, arrival.requestID.text, toHead: head)
+  }
+
+  /// The connection alone holds the places that it takes.
+  private func letGo() {
+    arrival.admission = nil
     endpoint.ended(self)
+  }
+
+  /// One of the questions about several streams was answered; false: it has not waited for that.
+  func authorized(_ number: Int, _ permission: Permission) -> Bool {
+    guard state == .authorizing else { return false }
+    guard let set = setAuthorization?.answered(number, permission) else {
+      askNext()
+      return true
+    }
+    switch set.refusal {
+    case nil: handOver(set)
+    case HTTPResponse.unavailable.status?: respond(endpoint.unavailable(set.store, arrival))
+    case let status?: respondToPage(.refusingAll(for: status))
+    }
+    return true
   }
 
   /// The question about it was answered; false: it has not waited for that.
@@ -130,17 +207,23 @@ final class Exchange {
     case .allow(let context):
       let end = subscription.context?.expiresAt
       handOver(subscription, context?.ending(by: end) ?? subscription.context)
-    case .forbid: respond(.forbidden)
-    case .fault: respond(.fault)
-    case .unavailable: respond(.unavailable)
+    case .forbid: respondToPage(.forbidden)
+    case .fault: respondToPage(.fault)
+    case .unavailable: respond(endpoint.unavailable(subscription.store, arrival))
     }
     return true
   }
 
   var isAuthorizing: Bool { state == .authorizing }
 
-  /// The client's address in numbers, without the port; nil: it has none, as on a Unix socket.
-  var clientAddress: String? { SocketAddress(peerOf: descriptor)?.host }
+  /// Its request has not come yet, or not all of it.
+  var isReading: Bool { state == .reading }
+
+  /// What its answers are measured by.
+  var unixSeconds: Int64 { endpoint.clock.unixSeconds }
+
+  /// Whether its client has all that it gets.
+  var isAnswered: Bool { state == .lingering || state == .over }
 
   /// A client that waits has nothing to say, unless it goes.
   private func readAhead() {
@@ -152,9 +235,20 @@ final class Exchange {
 
   // MARK: Refusing
 
+  /// A page of another origin shall see which refusal it is.
+  private func respondToPage(_ refusal: HTTPResponse) {
+    var response = refusal
+    response.fields += arrival.originFields
+    respond(response)
+  }
+
   private func respond(_ response: HTTPResponse) {
     state = .responding
     received = []
+    arrival.admission = nil
+    if response.isRefusal { endpoint.refused(response, arrival, on: descriptor) }
+    var response = response
+    response.fields.append(("\(RequestID.field)", arrival.requestID.text))
     self.response = PendingResponse(response)
     deadlineMs = endpoint.clock.monotonicMs + Exchange.lingerMs
     sendResponse()
@@ -193,7 +287,7 @@ final class Exchange {
   func deadlinePassed() {
     switch state {
     case .reading: respond(.headTimeout)
-    case .authorizing: respond(.fault)
+    case .authorizing: respond(endpoint.unavailable(store, arrival))
     case .responding, .lingering, .over: end()
     }
   }
@@ -209,11 +303,14 @@ final class Exchange {
     watcher.stop()
     endpoint.closed(descriptor)
     calls.close(descriptor)
-    endpoint.ended(self)
+    letGo()
   }
 }
 
 extension HTTPResponse {
+  /// It gives the client nothing of what it asked for.
+  var isRefusal: Bool { status >= 400 || refusal != nil }
+
   /// What a client gets whose request cannot be understood.
   init(refusing reason: RequestParser.Reason) {
     let texts = [400: "Bad Request", 431: "Request Header Fields Too Large"]

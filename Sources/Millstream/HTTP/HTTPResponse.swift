@@ -3,11 +3,13 @@ struct HTTPResponse: Equatable {
   var status: Int
   var reason: String
   var fields: [(name: String, value: String)] = []
-  var body = ""
+  var body: [UInt8] = []
   /// Whether there is a body; not for 204, and not for an event stream's head.
   var hasBody = true
   /// The answer to HEAD: the body is announced but not sent (RFC 9110, 9.3.2).
   var isHeadOnly = false
+  /// Why it refuses for now; nil: it does not, or for good.
+  var refusal: RefusalReason?
 
   static func == (left: HTTPResponse, right: HTTPResponse) -> Bool {
     left.encoded == right.encoded
@@ -16,32 +18,49 @@ struct HTTPResponse: Equatable {
   /// A refusal in a sentence. Nothing of what the client sent, or of our state, is in it.
   static func plain(_ status: Int, _ reason: String, _ text: String) -> HTTPResponse {
     HTTPResponse(
-      status: status, reason: reason, fields: [("content-type", "text/plain")], body: text + "\n")
+      status: status, reason: reason, fields: [("content-type", "text/plain")],
+      body: Array("\(text)\n".utf8))
+  }
+
+  /// The same for now: whoever comes again may be let in.
+  static func later(_ status: Int, _ reason: String, _ text: String) -> HTTPResponse {
+    var response = plain(status, reason, text)
+    response.fields.append(("retry-after", "2"))
+    return response
   }
 
   static let notFound = plain(404, "Not Found", "no such stream")
   static let forbidden = plain(403, "Forbidden", "not for you")
   static let fault = plain(500, "Internal Server Error", "something went wrong")
   static let badCursor = plain(400, "Bad Request", "the cursor is not a whole number")
-  static var full: HTTPResponse {
-    var response = plain(503, "Service Unavailable", "no room for another connection")
-    response.fields.append(("retry-after", "2"))
-    return response
+  static let full = later(503, "Service Unavailable", "no room for another connection")
+  /// It is about to end: the next attempt shall find another one.
+  static let draining = later(503, "Service Unavailable", "this server is about to end")
+  static let unavailable = later(
+    503, "Service Unavailable", "it cannot be said now who may listen")
+  static let tooManyStreams = plain(
+    400, "Bad Request", "more than \(CursorVector.maximumStreams) streams")
+
+  /// Refuses a request for several streams none of which can be had.
+  static func refusingAll(for status: Int) -> HTTPResponse {
+    let known = [.forbidden, .fault, .unavailable, .badCursor, HTTPResponse(refusing: .missing)]
+    return known.first { $0.status == status } ?? .notFound
   }
-  static var unavailable: HTTPResponse {
-    var response = plain(503, "Service Unavailable", "it cannot be said now who may listen")
-    response.fields.append(("retry-after", "2"))
-    return response
-  }
+
   static let headTimeout = plain(408, "Request Timeout", "the request took too long")
 
   /// The bytes on the wire.
   var encoded: [UInt8] {
     var text = "HTTP/1.1 \(status) \(reason)\r\n"
     for field in fields { text += "\(field.name): \(field.value)\r\n" }
-    if hasBody { text += "content-length: \(body.utf8.count)\r\n" }
+    if hasBody { text += "content-length: \(body.count)\r\n" }
     text += "connection: close\r\n\r\n"
-    return Array((hasBody && !isHeadOnly ? text + body : text).utf8)
+    return Array(text.utf8) + (hasBody && !isHeadOnly ? body : [])
+  }
+
+  /// `head`, which is of an event stream's response or is none, with one more field.
+  static func adding(_ name: StaticString, _ value: String, toHead head: [UInt8]) -> [UInt8] {
+    head.isEmpty ? [] : head.dropLast(2) + Array("\(name): \(value)\r\n\r\n".utf8)
   }
 
   /// The head of an event stream's response: the stream itself has no end and no length.

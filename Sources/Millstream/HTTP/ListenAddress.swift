@@ -32,18 +32,21 @@ public struct ListenAddress: Sendable, CustomStringConvertible {
   }
 
   /// Opens a nonblocking listening socket for each of `loops`, among which the kernel shares the
-  /// connections out. It may look a name up, so it is for the start only.
+  /// connections out. It may look a name up, so it is for the start only. `isShared`: other processes may
+  /// listen there, too, if they were started with the same.
   ///
   /// - Throws: why the address cannot be had.
-  public func listen(loops: Int = 1) throws(ConfigurationError) -> [ListeningSocket] {
+  public func listen(
+    loops: Int = 1, isShared: Bool = false
+  ) throws(ConfigurationError) -> [ListeningSocket] {
     switch kind {
-    case .tcp(let host, let port): return try listenTCP(host, port, loops)
+    case .tcp(let host, let port): return try listenTCP(host, port, loops, isShared)
     case .unix(let path): return try listenUnix(path, loops)
     }
   }
 
   private func listenTCP(
-    _ host: String, _ port: String, _ loops: Int
+    _ host: String, _ port: String, _ loops: Int, _ isShared: Bool
   ) throws(ConfigurationError) -> [ListeningSocket] {
     var hints = addrinfo()
     hints.ai_flags = AI_PASSIVE
@@ -57,7 +60,8 @@ public struct ListenAddress: Sendable, CustomStringConvertible {
     defer { freeaddrinfo(found) }
     do {
       return try ListeningSocket.open(
-        SocketAddress(address.ai_addr, length: address.ai_addrlen), count: loops)
+        SocketAddress(address.ai_addr, length: address.ai_addrlen), count: loops,
+        isShared: isShared)
     } catch {
       throw ConfigurationError("cannot listen on \(description): \(error)")
     }

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 
 /// A socket that takes connections. It is closed, and its path removed, when this object goes.
@@ -5,13 +6,16 @@ public final class ListeningSocket {
   let descriptor: Int32
   /// Where it listens; with port 0, the port that the kernel chose.
   public private(set) var address = ""
+  /// Whether somebody else has opened it, and keeps it open when this process is gone.
+  let isInherited: Bool
   private var path: String?
 
   private static let backlog: Int32 = 4096
 
-  private init(descriptor: Int32) throws(SystemError) {
+  private init(descriptor: Int32, isInherited: Bool = false) throws(SystemError) {
     guard descriptor >= 0 else { throw SystemError() }
     self.descriptor = descriptor
+    self.isInherited = isInherited
   }
 
   deinit {
@@ -20,11 +24,15 @@ public final class ListeningSocket {
   }
 
   /// `count` sockets on one TCP address, among which the kernel shares the connections out.
-  static func open(_ address: SocketAddress, count: Int) throws(SystemError) -> [ListeningSocket] {
+  /// `isShared`: other processes may have it, too.
+  static func open(
+    _ address: SocketAddress, count: Int, isShared: Bool
+  ) throws(SystemError) -> [ListeningSocket] {
     let first = try ListeningSocket(family: address.family)
+    if isShared { first.set(SO_REUSEPORT) }
     try first.bind(address)
     var sockets = [first]
-    // The first has had the address for itself: from here on others of ours may have it, too.
+    // Else the first has had the address for itself: from here on others of ours may have it, too.
     if count > 1 { first.set(SO_REUSEPORT) }
     let bound = first.boundAddress()
     for _ in 1..<count {
@@ -49,12 +57,37 @@ public final class ListeningSocket {
     try first.bind(address)
     first.path = path
     try first.listen()
-    var sockets = [first]
-    for _ in 1..<count {
-      sockets.append(
-        try ListeningSocket(descriptor: fcntl(first.descriptor, F_DUPFD_CLOEXEC, 0)))
+    first.address = "unix:\(path)"
+    return try first.withCopies(count)
+  }
+
+  /// A socket that whoever started this process has opened, bound and set to listen, and as many copies of
+  /// it as make `count`.
+  ///
+  /// - Throws: that it is none.
+  package static func inherited(
+    _ descriptor: Int32, count: Int = 1
+  ) throws(ConfigurationError) -> [ListeningSocket] {
+    guard ms_is_listening(descriptor), ms_make_nonblocking(descriptor) else {
+      throw ConfigurationError("descriptor \(descriptor) is no listening stream socket")
     }
-    for socket in sockets { socket.address = "unix:\(path)" }
+    do {
+      let socket = try ListeningSocket(descriptor: descriptor, isInherited: true)
+      socket.address = socket.boundAddress().text
+      return try socket.withCopies(count)
+    } catch {
+      throw ConfigurationError("descriptor \(descriptor): \(error)")
+    }
+  }
+
+  private func withCopies(_ count: Int) throws(SystemError) -> [ListeningSocket] {
+    var sockets = [self]
+    for _ in 1..<count {
+      let copy = try ListeningSocket(
+        descriptor: fcntl(descriptor, F_DUPFD_CLOEXEC, 0), isInherited: isInherited)
+      copy.address = address
+      sockets.append(copy)
+    }
     return sockets
   }
 

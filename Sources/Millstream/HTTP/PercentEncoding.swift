@@ -20,6 +20,20 @@ enum PercentEncoding {
     return decoded
   }
 
+  /// The bytes, with what is not visible ASCII, and `%`, encoded.
+  static func encode(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+    var text: [UInt8] = []
+    for byte in bytes {
+      if ASCII.isVisible(byte) && byte != UInt8(ascii: "%") {
+        text.append(byte)
+      } else {
+        text.append(UInt8(ascii: "%"))
+        text.append(contentsOf: Hexadecimal.encode(CollectionOfOne(byte)))
+      }
+    }
+    return text
+  }
+
   enum QueryValue: Equatable {
     case absent
     /// The name is there, but its value is not well-formed percent-encoding.

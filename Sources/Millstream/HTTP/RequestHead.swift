@@ -4,7 +4,7 @@ struct RequestHead: Equatable {
   /// The methods that the endpoint tells apart; methods are case-sensitive (RFC 9110, 9.1).
   enum Method: Equatable { case get, head, options, post, other }
 
-  /// One field; a head is at most 16 KiB, so 16 bits hold every place in it.
+  /// One field; a head is at most 48 KiB, so 16 bits hold every place in it.
   struct Field: Equatable {
     let nameStart, nameEnd, valueStart, valueEnd: UInt16
   }

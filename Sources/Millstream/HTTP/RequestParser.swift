@@ -5,8 +5,8 @@
 /// comes at once. What can be refused early (a control byte, too much of anything) is refused as
 /// soon as it is seen; the lines themselves are read when the last of them is there.
 struct RequestParser {
-  /// The largest head, from the first byte through the empty line.
-  static let maximumHeadBytes = 16 * 1024
+  /// The largest head, from the first byte through the empty line: 256 signed names have to fit.
+  static let maximumHeadBytes = 48 * 1024
   /// The most field lines.
   static let maximumFields = 100
 
@@ -130,7 +130,7 @@ extension RequestParser {
     var text: StaticString {
       switch self {
       case .malformed: "malformed request"
-      case .headTooLarge: "request head over 16 KiB"
+      case .headTooLarge: "request head over 48 KiB"
       case .tooManyFields: "more than 100 header fields"
       case .unsupportedVersion: "this server speaks HTTP 1.0 and 1.1"
       case .bodyNotAllowed: "no request body allowed"

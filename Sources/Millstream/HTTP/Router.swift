@@ -16,6 +16,12 @@ public struct EndpointConfiguration: Sendable {
   public var allowedOrigins: [String] = []
   /// What tokens are verified with; nil: none are taken.
   package var tokens: TokenSettings?
+  /// How many connections it lets in.
+  public var limits = ConnectionLimits()
+  /// Proxies that are believed about where a client is from. Without any, it is where its connection is from.
+  public var trustedProxies: [TrustedProxy] = []
+  /// Which clients come back by themselves when they are refused for now.
+  public var refusesSoftly = SoftRefusals.native
   /// How long a client may take until it has sent its request and was authorized, in milliseconds.
   public var headTimeoutMs: Int64 = 10_000
 
@@ -27,13 +33,15 @@ public struct EndpointConfiguration: Sendable {
 struct Router {
   enum Decision {
     case stream(Subscription)
+    case streams(SubscriptionSet)
     case respond(HTTPResponse)
     /// Its token is signed with a key that is not known (yet).
-    case awaitKeys(orRespond: HTTPResponse)
+    case awaitKeys(StoreKind, orRespond: HTTPResponse)
   }
 
   private let configuration: EndpointConfiguration
   private let signedNames: SignedNames
+  private let signedPatterns: SignedNames
   private let publicPatterns: [StreamPattern]
   private let prefixes: [(bytes: [UInt8], store: StoreKind)]
   var tokens: TokenVerifier?
@@ -41,6 +49,8 @@ struct Router {
   init(configuration: EndpointConfiguration) {
     self.configuration = configuration
     signedNames = SignedNames(secrets: configuration.secrets)
+    signedPatterns = SignedNames(
+      secrets: configuration.secrets, purpose: SignedNames.patternPurpose)
     publicPatterns = configuration.publicPatterns.map { StreamPattern($0) }
     tokens = configuration.tokens.map(TokenVerifier.init)
     let given = [
@@ -63,9 +73,9 @@ struct Router {
     case .respond(var response) where head.method == .head:
       response.isHeadOnly = true
       return .respond(response)
-    case .awaitKeys(var response) where head.method == .head:
+    case .awaitKeys(let store, var response) where head.method == .head:
       response.isHeadOnly = true
-      return .awaitKeys(orRespond: response)
+      return .awaitKeys(store, orRespond: response)
     case let decision: return decision
     }
   }
@@ -80,18 +90,21 @@ struct Router {
     guard let target = target(of: head.path) else {
       return .respond(adding(origin, to: .notFound))
     }
-    let cursor = CursorRequest(head, allowsEpoch: target.store != .pgmq)
     let grant: TokenGrant?
     do throws(TokenRefusal) {
       grant = try self.grant(of: head, at: unixTime)
     } catch {
-      return refuse(error, origin)
+      return refuse(error, target.store, origin)
     }
+    guard let given = target.name else {
+      return answerSet(head, target.store, grant, origin, at: unixTime)
+    }
+    let cursor = CursorRequest(head, allowsEpoch: target.store != .pgmq)
     let name: String
-    switch self.name(target.name, grant, at: unixTime) {
+    switch self.name(given, grant, at: unixTime) {
     case .failure(.unknownName): return .respond(adding(origin, to: .notFound))
     case .failure(.notNamed): return .respond(adding(origin, to: .notNamed))
-    case .failure(.noToken): return refuse(.missing, origin)
+    case .failure(.noToken): return refuse(.missing, target.store, origin)
     case .success(let allowed): name = allowed
     }
     guard cursor != .invalid else { return .respond(adding(origin, to: .badCursor)) }
@@ -105,11 +118,82 @@ struct Router {
     return .stream(subscription)
   }
 
+  // MARK: Several streams
+
+  private func answerSet(
+    _ head: RequestHead, _ store: StoreKind, _ grant: TokenGrant?,
+    _ origin: [(name: String, value: String)], at unixTime: Int64
+  ) -> Decision {
+    let query = StreamSetQuery(head.query ?? [])
+    if query.wishes.isEmpty { return .respond(adding(origin, to: .notFound)) }
+    guard query.wishes.count <= CursorVector.maximumStreams else {
+      return .respond(adding(origin, to: .tooManyStreams))
+    }
+    guard let cursor = SetCursor(lastEventID: head.value(of: "last-event-id"), query: query) else {
+      return .respond(adding(origin, to: .badCursor))
+    }
+    var set = SubscriptionSet(
+      store: store, head: HTTPResponse.streamHead(origin), cursor: cursor)
+    for wish in query.wishes { add(wish, to: &set, grant, at: unixTime) }
+    if let status = set.refusal { return .respond(adding(origin, to: .refusingAll(for: status))) }
+    return head.method == .head ? .respond(streamHeadOnly(origin)) : .streams(set)
+  }
+
+  /// What is refused is told in the opening: one name that is out of date does not take the others along.
+  private func add(
+    _ wish: StreamSetQuery.Wish, to set: inout SubscriptionSet, _ grant: TokenGrant?,
+    at unixTime: Int64
+  ) {
+    if var pattern = pattern(wish.name ?? [], set.store, grant, at: unixTime) {
+      pattern.cursor = set.cursor.request(forPatternSince: wish.since)
+      return pattern.cursor == .invalid ? set.addRefused(status: 400) : set.add(pattern)
+    }
+    let name: String
+    switch self.name(wish.name ?? [], grant, at: unixTime) {
+    case .failure(.unknownName): return set.addRefused(status: 404)
+    case .failure(.notNamed): return set.addRefused(status: 403)
+    case .failure(.noToken): return set.addRefused(status: 401)
+    case .success(let allowed): name = allowed
+    }
+    let from = set.cursor.request(for: name, since: wish.since, allowsEpoch: set.store != .pgmq)
+    guard from != .invalid else { return set.addRefused(status: 400) }
+    let stream = StreamIdentity(store: set.store, name: name)
+    guard var subscription = subscription(to: stream, from, head: []) else {
+      return set.addRefused(status: 404)
+    }
+    subscription.context = grant.map(ConnectionContext.init)
+    set.add(subscription)
+  }
+
+  /// A pattern of native streams, where it is signed as one, or where a public pattern or one of the token's
+  /// fits all that it does. A name that was signed as such stays one, whatever is in it.
+  private func pattern(
+    _ given: [UInt8], _ store: StoreKind, _ grant: TokenGrant?, at unixTime: Int64
+  ) -> Subscription? {
+    guard store == .native else { return nil }
+    let signed = signedPatterns.verify(Router.unblanked(given), at: unixTime)
+    guard let text = signed ?? StreamName.validated(given), text.utf8.contains(UInt8(ascii: "*"))
+    else { return nil }
+    let isVouchedFor = signed != nil || (tokens != nil && grant?.opens(given) == true)
+    guard isVouchedFor || publicName(given) != nil else { return nil }
+    var subscription = Subscription(
+      store: .native, name: text, storageName: Array(text.utf8), channels: [], cursor: .none,
+      head: [], context: grant.map(ConnectionContext.init))
+    subscription.isPattern = true
+    subscription.isPublicPattern = !isVouchedFor
+    return subscription
+  }
+
+  /// Nothing that is signed has a blank: in a query it was a plus.
+  private static func unblanked(_ given: [UInt8]) -> [UInt8] {
+    given.map { $0 == ASCII.space ? UInt8(ascii: "+") : $0 }
+  }
+
   private func refuse(
-    _ refusal: TokenRefusal, _ origin: [(name: String, value: String)]
+    _ refusal: TokenRefusal, _ store: StoreKind, _ origin: [(name: String, value: String)]
   ) -> Decision {
     let response = adding(origin, to: HTTPResponse(refusing: refusal))
-    return refusal == .unknownKey ? .awaitKeys(orRespond: response) : .respond(response)
+    return refusal == .unknownKey ? .awaitKeys(store, orRespond: response) : .respond(response)
   }
 
   /// What an instance has to know to serve a stream; nil: the store can have none of this name.
@@ -132,12 +216,13 @@ struct Router {
 
   // MARK: Names
 
-  /// The store of a path, and what stands behind its prefix; nil: there is none of the one or the other.
-  private func target(of path: ArraySlice<UInt8>) -> (store: StoreKind, name: [UInt8])? {
+  /// The store of a path, and what stands behind its prefix, nil: nothing, as the query names the streams;
+  /// nil: the path is none of ours.
+  private func target(of path: ArraySlice<UInt8>) -> (store: StoreKind, name: [UInt8]?)? {
     for prefix in prefixes where path.starts(with: prefix.bytes) {
       let rest = path.dropFirst(prefix.bytes.count)
-      guard rest.first == UInt8(ascii: "/"), rest.count > 1,
-        let decoded = PercentEncoding.decode(rest.dropFirst())
+      if rest.elementsEqual("/".utf8) || rest.isEmpty { return (prefix.store, nil) }
+      guard rest.first == UInt8(ascii: "/"), let decoded = PercentEncoding.decode(rest.dropFirst())
       else { return nil }
       return (prefix.store, decoded)
     }
@@ -151,7 +236,7 @@ struct Router {
   private func name(
     _ given: [UInt8], _ grant: TokenGrant?, at unixTime: Int64
   ) -> Result<String, NameRefusal> {
-    if let name = publicName(given) ?? signedNames.verify(given, at: unixTime) {
+    if let name = publicName(given) ?? signedNames.verify(Router.unblanked(given), at: unixTime) {
       return .success(name)
     }
     guard tokens != nil, let name = StreamName.validated(given) else {
@@ -193,7 +278,7 @@ struct Router {
   // MARK: Headers
 
   /// What lets a page of another origin read the answer, if it may.
-  private func originFields(_ head: RequestHead) -> [(name: String, value: String)] {
+  func originFields(_ head: RequestHead) -> [(name: String, value: String)] {
     guard !configuration.allowedOrigins.isEmpty, let bytes = head.value(of: "origin") else {
       return []
     }

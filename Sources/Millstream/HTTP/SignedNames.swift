@@ -24,12 +24,19 @@ package struct SignedNames {
     self.purpose = Array((purpose ?? "").utf8)
   }
 
-  /// The signed name without an envelope; nil when there is no secret, when the name is not one
-  /// that `verify` lets pass, or when a purpose is set, which takes an envelope.
+  /// What patterns of streams are signed for, so that no name that was signed as one becomes a pattern.
+  package static let patternPurpose = "pattern"
+
+  /// The signed name, in an envelope if there is a purpose; nil when there is no secret, or when the name is
+  /// not one that `verify` lets pass.
   package func sign(_ name: String) -> String? {
-    guard let secret = secrets.first, purpose.isEmpty, SignedNames.isAllowed(Array(name.utf8))
-    else { return nil }
-    let encoded = Base64.encode(JSONString.encode(name.utf8))
+    guard let secret = secrets.first, SignedNames.isAllowed(Array(name.utf8)) else { return nil }
+    var json = JSONString.encode(name.utf8)
+    if !purpose.isEmpty {
+      json = Array(#"{"_rails":{"data":"#.utf8) + json + Array(#","pur":"#.utf8)
+      json += JSONString.encode(purpose) + Array("}}".utf8)
+    }
+    let encoded = Base64.encode(json)
     let mac = SignedNames.mac(of: encoded[...], secret: secret)
     return String(decoding: encoded, as: UTF8.self) + "--" + String(decoding: mac, as: UTF8.self)
   }

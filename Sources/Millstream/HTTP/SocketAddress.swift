@@ -32,18 +32,19 @@ struct SocketAddress {
     }
   }
 
-  /// `HOST:PORT`, in numbers.
+  /// `HOST:PORT`, in numbers, or `unix:PATH`.
   var text: String {
+    if family == AF_UNIX { return "unix:\(path)" }
     let (name, port) = parts
     return name.contains(":") ? "[\(name)]:\(port)" : "\(name):\(port)"
   }
 
-  /// The host in numbers; nil: it is an address of another kind. An IPv4 client of an IPv6 socket is known
-  /// by what everybody else calls it.
-  var host: String? {
-    guard family == AF_INET || family == AF_INET6 else { return nil }
-    let name = parts.host
-    return name.hasPrefix("::ffff:") && name.contains(".") ? String(name.dropFirst(7)) : name
+  /// One that begins with a NUL is in no file system.
+  private var path: String {
+    let offset = MemoryLayout<sockaddr_un>.offset(of: \.sun_path)!
+    let bytes = withUnsafeBytes(of: storage) { Array($0[offset..<max(Int(length), offset)]) }
+    if bytes.first == 0 { return "@" + String(decoding: bytes.dropFirst(), as: UTF8.self) }
+    return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
   }
 
   private var parts: (host: String, port: String) {

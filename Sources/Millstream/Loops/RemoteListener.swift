@@ -72,6 +72,14 @@ final class RemoteListener: NotificationSource {
     link.streams.remove(name)
   }
 
+  override func wantAllNativeStreams() {
+    link.streams.holdsAll = true
+  }
+
+  override func wantKnownNativeStreams() {
+    link.streams.holdsAll = false
+  }
+
   override func flush() {
     guard hasWished else { return }
     hasWished = false

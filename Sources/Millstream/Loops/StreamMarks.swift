@@ -19,6 +19,7 @@ final class StreamMarks: @unchecked Sendable {
 
   private static let wordCount = (Int(UInt16.max) + 1) / 64
   private let words = UnsafeMutablePointer<Atomic<UInt64>>.allocate(capacity: wordCount)
+  private let all = Atomic(false)
   /// How many streams share a place; the loop's own.
   private var counts: [UInt16: Int] = [:]
 
@@ -48,9 +49,16 @@ final class StreamMarks: @unchecked Sendable {
     }
   }
 
+  /// Whether any stream may be the loop's. Set on the loop's thread.
+  var holdsAll: Bool {
+    get { all.load(ordering: .sequentiallyConsistent) }
+    set { all.store(newValue, ordering: .sequentiallyConsistent) }
+  }
+
   /// Called on the hub's thread.
   func mayHold(_ mark: Mark) -> Bool {
-    words[Int(mark.place) / 64].load(ordering: .sequentiallyConsistent) & bit(mark.place) != 0
+    holdsAll
+      || words[Int(mark.place) / 64].load(ordering: .sequentiallyConsistent) & bit(mark.place) != 0
   }
 
   private func bit(_ place: UInt16) -> UInt64 { 1 << UInt64(place % 64) }

@@ -9,4 +9,31 @@ public struct ConnectionStates: Sendable, Equatable {
 
   /// All of them.
   public var count: Int { opening + catchingUp + live }
+
+  enum State { case opening, catchingUp, live }
+
+  /// One of them goes from one state to another; nil: it comes, or leaves.
+  mutating func move(from old: State?, to new: State?) {
+    add(-1, to: old)
+    add(1, to: new)
+  }
+
+  private mutating func add(_ count: Int, to state: State?) {
+    switch state {
+    case .opening: opening += count
+    case .catchingUp: catchingUp += count
+    case .live: live += count
+    case nil: break
+    }
+  }
+
+  package init() {}
+
+  package static func + (left: ConnectionStates, right: ConnectionStates) -> ConnectionStates {
+    var sum = left
+    sum.opening += right.opening
+    sum.catchingUp += right.catchingUp
+    sum.live += right.live
+    return sum
+  }
 }

@@ -22,9 +22,13 @@ package struct SessionSnapshot: Sendable {
 package struct Snapshot: Sendable {
   package let statistics: Statistics
   package let states: ConnectionStates
+  /// How many streams the connections follow, all together.
+  package let subscriptions: Int
   package let blocked: Int
   package let streams: Int
   package let logBytes: Int
+  /// Members that have connections, on streams with presence.
+  package let presentMembers: Int
   package let sessions: [SessionSnapshot]
   /// From 0 to 1; nil: not known.
   package let notificationQueueUsage: Double?
@@ -39,8 +43,12 @@ extension Instance {
   package var snapshot: Snapshot {
     let dispatcher = parts.dispatcher
     return Snapshot(
-      statistics: statistics, states: dispatcher.states, blocked: parts.writer.blocked.count,
-      streams: streamCount, logBytes: dispatcher.logMemory.byteCount, sessions: sessions,
+      statistics: statistics, states: dispatcher.states,
+      subscriptions: dispatcher.states.count - parts.writer.carrierCount
+        + dispatcher.laneStates.count,
+      blocked: parts.writer.blocked.count,
+      streams: streamCount, logBytes: dispatcher.logMemory.byteCount,
+      presentMembers: dispatcher.presence?.memberCount ?? 0, sessions: sessions,
       notificationQueueUsage: queueUsage?.fraction, isRunning: isRunning,
       isNativeHeard: serves(.native)
         ? parts.listener.isListening(to: [NativeSchema.channel]) : nil)
@@ -48,6 +56,8 @@ extension Instance {
 
   private var sessions: [SessionSnapshot] {
     if configuration.stores.isEmpty { return [] }
-    return [parts.listener.ownSession, parts.reads].compactMap { $0.map(SessionSnapshot.init) }
+    return [parts.listener.ownSession, parts.reads, parts.writes].compactMap {
+      $0.map(SessionSnapshot.init)
+    }
   }
 }

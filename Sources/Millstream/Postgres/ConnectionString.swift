@@ -19,11 +19,46 @@ struct ConnectionString: Sendable {
     guard let parsed = PQconninfoParse(text, &message) else {
       defer { PQfreemem(message) }
       let reason = message.map { String(cString: $0) } ?? "out of memory"
-      throw ConfigurationError("the database connection string is not valid: \(reason.trimmed)")
+      throw ConfigurationError(
+        "the database connection string is not valid: "
+          + ConnectionString.withoutValues(reason.trimmed))
     }
     defer { PQconninfoFree(parsed) }
     collect(from: parsed)
+    try check()
     collectMissing()
+  }
+
+  /// What libpq would complain of when it connects, with what it takes for the host or the port: a piece of
+  /// a password that has not been percent-encoded.
+  private func check() throws(ConfigurationError) {
+    let hosts = (self["host"] ?? "").split(separator: ",")
+    guard hosts.allSatisfy({ !$0.dropFirst().contains("@") || $0.hasPrefix("/") }) else {
+      throw ConfigurationError(
+        "the host of the database connection string has an '@': one in a user or password is %40 in a URL"
+      )
+    }
+    let ports = (self["port"] ?? "").split(separator: ",")
+    guard ports.allSatisfy({ UInt16($0) != nil }) else {
+      throw ConfigurationError("the port of the database connection string is not a number")
+    }
+  }
+
+  /// libpq quotes what it complains of, which may be a password or all of the URL. Quoted characters, which
+  /// are those that it expects, stay.
+  static func withoutValues(_ message: String) -> String {
+    let characters = Array(message)
+    var index = 0
+    while let quote = characters[index...].firstIndex(of: "\"") {
+      guard quote + 2 < characters.count, characters[quote + 2] == "\"" else {
+        // A quote may be in what is quoted, so only the last one is its end.
+        let end = characters.lastIndex(of: "\"") ?? quote
+        let rest = end > quote ? characters[(end + 1)...] : []
+        return String(characters[..<quote]) + "…" + String(rest)
+      }
+      index = quote + 3
+    }
+    return message
   }
 
   private mutating func collect(from list: UnsafeMutablePointer<PQconninfoOption>) {
@@ -118,13 +153,10 @@ struct ConnectionString: Sendable {
   }
 }
 
-/// What is wrong with a setting, in a sentence for the person who made it.
-public struct ConfigurationError: Error, CustomStringConvertible {
-  /// The sentence, without a full stop.
-  public let description: String
-
-  init(_ description: String) {
-    self.description = description
+extension Configuration {
+  /// - Throws: what is wrong with a connection string, without a value that is in it.
+  package static func check(connectionString: String) throws(ConfigurationError) {
+    _ = try ConnectionString(connectionString)
   }
 }
 

@@ -35,6 +35,13 @@ package class NotificationSource {
 
   func removeNativeStream(_ name: [UInt8]) {}
 
+  /// Everything on that channel has to come through from here on, as streams may be wanted that are not
+  /// known yet.
+  func wantAllNativeStreams() {}
+
+  /// What was added is enough again.
+  func wantKnownNativeStreams() {}
+
   /// Passes on what has changed since the last call. Called before the loop sleeps.
   func flush() {}
 

@@ -70,7 +70,7 @@ package final class TimerWatcher {
     watcher.deallocate()
   }
 
-  var isActive: Bool { ms_timer_is_active(watcher) != 0 }
+  package var isActive: Bool { ms_timer_is_active(watcher) != 0 }
 
   /// Fires once, `delay` from now; an earlier setting is forgotten.
   package func fire(afterMs delay: Int64) {

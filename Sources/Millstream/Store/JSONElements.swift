@@ -1,6 +1,6 @@
 /// Walks the elements of a text that is one JSON array, as `JSONMembers` walks an object.
-struct JSONElements {
-  enum Step {
+package struct JSONElements {
+  package enum Step {
     case element(JSONValue)
     /// The array is complete and nothing but blanks follows it.
     case end
@@ -11,13 +11,13 @@ struct JSONElements {
   private var isFirst = true
 
   /// Nil when the text does not begin as an array.
-  init?(of text: UnsafeRawBufferPointer) {
+  package init?(of text: UnsafeRawBufferPointer) {
     scanner = JSONScanner(text)
     guard scanner.skip(UInt8(ascii: "[")) else { return nil }
   }
 
   /// The next element; not to be called again after `end` or `malformed`.
-  mutating func next() -> Step {
+  package mutating func next() -> Step {
     defer { isFirst = false }
     switch scanner.place(isFirst: isFirst, close: UInt8(ascii: "]")) {
     case .end: return .end

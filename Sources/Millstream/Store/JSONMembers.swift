@@ -2,8 +2,8 @@
 ///
 /// What it gives is only good once it has come to `end`: until then the text may turn out to be
 /// malformed. Of members with the same name the last is the one that counts.
-struct JSONMembers {
-  enum Step {
+package struct JSONMembers {
+  package enum Step {
     case member(key: JSONString, value: JSONValue)
     /// The object is complete and nothing but blanks follows it.
     case end
@@ -14,13 +14,13 @@ struct JSONMembers {
   private var isFirst = true
 
   /// Nil when the text does not begin as an object.
-  init?(of text: UnsafeRawBufferPointer) {
+  package init?(of text: UnsafeRawBufferPointer) {
     scanner = JSONScanner(text)
     guard scanner.skip(UInt8(ascii: "{")) else { return nil }
   }
 
   /// The next member; not to be called again after `end` or `malformed`.
-  mutating func next() -> Step {
+  package mutating func next() -> Step {
     defer { isFirst = false }
     switch scanner.place(isFirst: isFirst, close: UInt8(ascii: "}")) {
     case .end: return .end

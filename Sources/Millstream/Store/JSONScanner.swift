@@ -1,6 +1,6 @@
 /// Checks a JSON text (RFC 8259, strictly: UTF-8, no trailing commas, no half surrogate pairs) and
 /// finds the values in it. It allocates nothing and borrows the text.
-struct JSONScanner {
+package struct JSONScanner {
   /// How deep objects and arrays may stand in each other; what is deeper counts as malformed.
   static let maximumDepth = 64
 
@@ -12,7 +12,7 @@ struct JSONScanner {
   }
 
   /// The one value that the whole text is; nil when it is malformed.
-  static func value(of text: UnsafeRawBufferPointer) -> JSONValue? {
+  package static func value(of text: UnsafeRawBufferPointer) -> JSONValue? {
     var scanner = JSONScanner(text)
     guard let value = scanner.value(), scanner.isAtEnd() else { return nil }
     return value

@@ -1,13 +1,13 @@
 /// A JSON string (RFC 8259, 7) that the scanner has checked: what stands between the quotes.
 ///
 /// It borrows the text that was scanned.
-struct JSONString {
+package struct JSONString {
   let contents: UnsafeRawBufferPointer
 
   private static let backslash = UInt8(ascii: "\\")
 
   /// The text as UTF-8; nil only for contents that no scanner has checked.
-  func unescaped() -> [UInt8]? {
+  package func unescaped() -> [UInt8]? {
     var text: [UInt8] = []
     text.reserveCapacity(contents.count)
     var place = 0

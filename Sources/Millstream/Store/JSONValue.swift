@@ -1,13 +1,13 @@
 /// One value in a JSON text, as the scanner found it. It borrows the text that was scanned.
-struct JSONValue {
-  enum Kind: Equatable { case object, array, string, number, `true`, `false`, null }
+package struct JSONValue {
+  package enum Kind: Equatable { case object, array, string, number, `true`, `false`, null }
 
-  let kind: Kind
+  package let kind: Kind
   /// The value as written, without the blanks around it.
-  let raw: UnsafeRawBufferPointer
+  package let raw: UnsafeRawBufferPointer
 
   /// Nil when it is not a string.
-  var string: JSONString? {
+  package var string: JSONString? {
     guard kind == .string else { return nil }
     return JSONString(contents: UnsafeRawBufferPointer(rebasing: raw[1..<(raw.count - 1)]))
   }

@@ -7,7 +7,7 @@
 /// At the end of every transaction that published, Postgres notifies ``channel``.
 package enum NativeSchema {
   /// The version of the schema that ``sql`` makes, as `millstream.schema_version` holds it.
-  package static let version = 1
+  package static let version = 2
 
   /// The one channel for all streams. The payload is a JSON object: `s` stream, `e` epoch, `i` id,
   /// `d` data, `t` event, `v` visible_to, `x` exclude; null members are left out. With `i` and without
@@ -71,7 +71,8 @@ package enum NativeSchema {
   ///
   /// Whoever publishes needs `usage` on the schema and `execute` on `millstream.publish` and
   /// `millstream.publish_ephemeral`; whoever reads: `usage`, `select` on `millstream.streams` and
-  /// `millstream.messages`, and `execute` on `millstream.maintain`.
+  /// `millstream.messages`, and `execute` on `millstream.maintain`. What closes connections:
+  /// ``ControlSchema``.
   ///
   /// A publisher at `repeatable read` or above gets 40001 at its commit when another transaction has
   /// published to the same stream since its snapshot, and has to run again, as at these levels it
@@ -100,9 +101,9 @@ package enum NativeSchema {
     declare
       installed integer := (select max(version) from millstream.schema_version);
     begin
-      if installed > 1 then
+      if installed > 2 then
         raise exception
-          'the millstream schema of this database has version %, and this millstream knows version 1',
+          'the millstream schema of this database has version %, and this millstream knows version 2',
           installed
           using errcode = 'object_not_in_prerequisite_state',
                 hint = 'Install with the millstream that made it, or with a newer one.';
@@ -495,5 +496,8 @@ package enum NativeSchema {
       end if;
     end
     $do$;
-    """#
+    """# + "\n" + ControlSchema.sql + "\n" + PresenceSchema.sql + """
+
+      update millstream.schema_version set version = \(version) where version < \(version);
+      """
 }

@@ -47,12 +47,13 @@ class PostgresStore: MessageStore {
 
   /// What holds for one read alone. A pooler may lend the session to others, so nothing is set for
   /// longer; a queue that somebody has locked does not keep the others waiting.
-  var settingsSQL: String {
-    """
+  var settingsSQL: String { PostgresStore.limitsSQL }
+
+  /// The part of it that is the same for every store.
+  static let limitsSQL = """
     SELECT pg_catalog.set_config('lock_timeout', '250ms', true),
            pg_catalog.set_config('statement_timeout', '20s', true)
     """
-  }
 
   /// Puts a question into the pipeline, under our settings.
   func submit(_ query: Query) {

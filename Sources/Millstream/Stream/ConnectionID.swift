@@ -15,7 +15,7 @@ public struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
   public var rawValue: UInt64 { value }
 
   /// Reads exactly 16 hexadecimal digits; anything else names no connection.
-  init?(text: some Collection<UInt8>) {
+  package init?(text: some Collection<UInt8>) {
     guard text.count == 16 else { return nil }
     var value: UInt64 = 0
     for byte in text {

@@ -8,6 +8,9 @@ enum CursorRequest: Equatable {
   /// Neither; the answer is a 400.
   case invalid
 
+  /// Everything that is kept.
+  static let all = CursorRequest.after(id: 0, epoch: nil)
+
   /// Reads the cursor: the field `Last-Event-ID` wins over `since` in the query, unless blank.
   ///
   /// `allowsEpoch`: whether a cursor may be `ID-EPOCH`, as the native store gives them out.

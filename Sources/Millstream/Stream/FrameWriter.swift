@@ -45,8 +45,24 @@ struct FrameWriter {
     return bytes
   }
 
+  private static let idField: StaticString = "id: "
+
+  /// The text of the id that a frame begins with; nil: it has none.
+  static func idText(of frame: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+    let field = idField.utf8CodeUnitCount
+    guard idField.withUTF8Buffer({ frame.starts(with: $0) }),
+      let end = frame.firstIndex(of: ASCII.lineFeed)
+    else { return nil }
+    return UnsafeRawBufferPointer(rebasing: frame[field..<end])
+  }
+
+  /// How long the line is with this id.
+  static func bytesOfLine(ofID text: UnsafeRawBufferPointer?) -> Int {
+    text.map { idField.utf8CodeUnitCount + $0.count + 1 } ?? 0
+  }
+
   private mutating func id(_ id: Int64, epoch: UInt32?) {
-    literal("id: ")
+    literal(FrameWriter.idField)
     decimal(id)
     if let epoch {
       literal("-")

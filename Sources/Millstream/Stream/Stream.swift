@@ -1,16 +1,3 @@
-/// Which store a stream is in.
-public enum StoreKind: UInt8, Hashable, Sendable, CaseIterable {
-  /// PGMQ queue tables, as pgbus uses them.
-  case pgmq
-  /// Millstream's own schema.
-  case native
-  /// A store of the host's own.
-  case host
-
-  /// Those that are in Postgres.
-  public static let inPostgres: Set<StoreKind> = [.pgmq, .native]
-}
-
 /// One stream that somebody is subscribed to: its log, its subscribers, and where reading stands.
 final class Stream {
   let store: StoreKind
@@ -82,6 +69,12 @@ final class Stream {
   var looksAnswered = 0
   /// The store refuses to say anything of it: nobody waits for that with their opening.
   var isLookFailing = false
+  /// Messages that went into its logs; wraps. What the walk over all streams has seen of it last.
+  var messageCount: UInt32 = 0
+  var countedMessages: UInt32 = 0
+  /// How many of them statistics have been written of, and how long the last pass was, in microseconds.
+  var recordedMessages: UInt32 = 0
+  var lastPassUs: Int64 = 0
   /// Its number in the registry's list.
   var registryIndex = 0
   /// Since when nobody is subscribed, in milliseconds of the monotonic clock.

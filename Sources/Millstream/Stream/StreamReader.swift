@@ -40,6 +40,17 @@ struct StreamReader {
     }
   }
 
+  /// For people who look into it.
+  var description: String {
+    switch phase {
+    case .unknown: "not looked at yet"
+    case .looking: "looking"
+    case .absent: "not in the store"
+    case .following: "following"
+    case .reading: "reading"
+    }
+  }
+
   /// Whether the store was asked where it is.
   var isLooking: Bool { if case .looking = phase { true } else { false } }
 

@@ -1,4 +1,4 @@
-/// Base64 as tokens have it: the alphabet for URLs, and no padding (RFC 7515, 2).
+/// Base64 as tokens have it, and cursors of many streams: the alphabet for URLs, and no padding (RFC 7515, 2).
 enum Base64URL {
   /// The bytes; nil for any text that `encode` does not give, so that a token has one spelling.
   static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
@@ -17,13 +17,17 @@ enum Base64URL {
   }
 
   static func encode(_ bytes: some Collection<UInt8>) -> [UInt8] {
-    Base64.encode(bytes).compactMap { digit in
-      switch digit {
-      case UInt8(ascii: "+"): UInt8(ascii: "-")
-      case UInt8(ascii: "/"): UInt8(ascii: "_")
-      case UInt8(ascii: "="): nil
-      default: digit
-      }
+    Base64.encode(bytes).compactMap { $0 == UInt8(ascii: "=") ? nil : inURL($0) }
+  }
+
+  /// The digit of six bits.
+  static func digit(_ value: UInt8) -> UInt8 { inURL(Base64.digit(value)) }
+
+  private static func inURL(_ digit: UInt8) -> UInt8 {
+    switch digit {
+    case UInt8(ascii: "+"): UInt8(ascii: "-")
+    case UInt8(ascii: "/"): UInt8(ascii: "_")
+    default: digit
     }
   }
 }

@@ -10,9 +10,8 @@ extension TokenKey {
   package static func keys(
     fromJWKS text: [UInt8], allowsSecrets: Bool
   ) throws(TokenKeyError) -> [TokenKey] {
-    guard text.count <= maximumSetBytes,
-      let keys = text.withUnsafeBytes({ keys(in: $0, allowsSecrets) })
-    else { throw .notJWKS }
+    guard text.count <= maximumSetBytes else { throw .setTooLong }
+    guard let keys = text.withUnsafeBytes({ keys(in: $0, allowsSecrets) }) else { throw .notJWKS }
     guard !keys.isEmpty else { throw .noKey }
     guard keys.count <= maximumKeys else { throw .tooManyKeys }
     return keys

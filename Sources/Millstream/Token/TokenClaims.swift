@@ -1,4 +1,5 @@
-/// What a token whose signature is valid says (RFC 7519, 4.1, and `streams` and `labels`, which are ours).
+/// What a token whose signature is valid says (RFC 7519, 4.1, and `streams`, `labels` and `metadata`,
+/// which are ours).
 struct TokenClaims {
   /// The most patterns of streams, and labels.
   static let maximumStreams = 32
@@ -10,6 +11,7 @@ struct TokenClaims {
   /// Nil: it is for everybody.
   private(set) var audience: [[UInt8]]?
   private(set) var subject: String?
+  private(set) var metadata: String?
   private(set) var labels: Set<String> = []
   private(set) var streams: [[UInt8]] = []
 
@@ -38,6 +40,9 @@ struct TokenClaims {
     case "sub":
       subject = value.string?.unescaped().map { String(decoding: $0, as: UTF8.self) }
       return subject != nil
+    case "metadata":
+      metadata = MemberMetadata.text(of: value)
+      return metadata != nil
     case "labels":
       guard let texts = value.texts(atMost: TokenClaims.maximumLabels) else { return false }
       labels = Set(texts.map { String(decoding: $0, as: UTF8.self) })

@@ -6,6 +6,7 @@ package enum TokenKeyError: Error, Equatable, CustomStringConvertible {
   /// The first is 1.
   case unusable(number: Int)
   case notJWKS
+  case setTooLong
 
   package var description: String {
     switch self {
@@ -15,6 +16,7 @@ package enum TokenKeyError: Error, Equatable, CustomStringConvertible {
     case .unusable(let number):
       "key \(number) is none of RSA (2048 bits or more), P-256 and Ed25519"
     case .notJWKS: "it is no JSON Web Key Set"
+    case .setTooLong: "it has more than \(TokenKey.maximumSetBytes) bytes"
     }
   }
 }

@@ -17,6 +17,8 @@ package struct TokenSettings: Sendable {
 /// What a valid token gives to who shows it.
 struct TokenGrant {
   var member: String?
+  /// What others are shown of it: a JSON object.
+  var metadata: String?
   var labels: Set<String> = []
   /// The patterns of the streams that it opens.
   var streams: [[UInt8]] = []
@@ -51,7 +53,8 @@ struct TokenVerifier {
     guard let claims = token.payload.withUnsafeBytes({ TokenClaims($0) }) else { throw .claims }
     try check(claims, at: unixTime)
     return TokenGrant(
-      member: claims.subject, labels: claims.labels, streams: claims.streams,
+      member: claims.subject, metadata: claims.metadata, labels: claims.labels,
+      streams: claims.streams,
       endsAt: claims.expiresAt.map { TokenVerifier.end(of: $0, at: unixTime) })
   }
 
@@ -63,9 +66,9 @@ struct TokenVerifier {
   /// Nothing of the payload is looked at before one of the keys vouches for it.
   private func checkSignature(of token: CompactToken) throws(TokenRefusal) {
     let candidates = try candidates(for: token)
-    guard candidates.contains(where: { $0.verifies(token.signature, of: token.signed) }) else {
-      throw .signature
-    }
+    if candidates.contains(where: { $0.verifies(token.signature, of: token.signed) }) { return }
+    // Those without a name were tried on the chance: the one that it names may be still to come.
+    throw token.keyID != nil && candidates.allSatisfy { $0.id == nil } ? .unknownKey : .signature
   }
 
   /// A key that the token names, or one without a name, in which case all of the algorithm are tried.

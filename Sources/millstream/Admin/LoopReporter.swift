@@ -12,26 +12,31 @@ final class LoopReporter: @unchecked Sendable {
 
   private let instance: Instance
   private let answer = Mutex(Answer(round: 0, snapshot: nil))
+  /// What else is to be done on the loop's thread.
+  private let errands = Mutex<[@Sendable (Instance) -> Void]>([])
   private let wanted = Atomic<Int>(0)
-  private let turnedAtMs: Atomic<Int64>
   /// Woken with each answer.
   private let answered: AsyncWatcher
   // Started here and not when first used: that would be on another thread.
   private var asking: AsyncWatcher?
-  private var pulse: TimerWatcher?
-
-  /// The loop says that often that it turns.
-  private static let pulseMs: Int64 = 500
+  private let pulse: LoopPulse
 
   init(loop: EventLoop, instance: Instance, answered: AsyncWatcher) {
     self.instance = instance
     self.answered = answered
-    turnedAtMs = Atomic(Clock.system.monotonicMs)
-    asking = AsyncWatcher(loop: loop) { [unowned self] in report() }
-    pulse = TimerWatcher(loop: loop) { [unowned self] in
-      turnedAtMs.store(Clock.system.monotonicMs, ordering: .relaxed)
+    pulse = LoopPulse(loop: loop)
+    asking = AsyncWatcher(loop: loop) { [unowned self] in
+      runErrands()
+      report()
     }
-    pulse?.repeatFiring(everyMs: LoopReporter.pulseMs)
+  }
+
+  private func runErrands() {
+    let waiting = errands.withLock { errands in
+      defer { errands = [] }
+      return errands
+    }
+    for errand in waiting { errand(instance) }
   }
 
   private func report() {
@@ -49,6 +54,17 @@ final class LoopReporter: @unchecked Sendable {
     asking?.wake()
   }
 
+  /// For a loop that hangs, no more errands wait than that.
+  private static let maximumErrands = 64
+
+  /// Has `errand` done on the loop's thread, if the loop turns. The main loop hears of it.
+  func perform(_ errand: @escaping @Sendable (Instance) -> Void) {
+    errands.withLock { errands in
+      if errands.count < LoopReporter.maximumErrands { errands.append(errand) }
+    }
+    asking?.wake()
+  }
+
   /// Whether that round, or a later one, has been answered.
   func hasAnswered(round: Int) -> Bool { answer.withLock { $0.round >= round } }
 
@@ -56,5 +72,5 @@ final class LoopReporter: @unchecked Sendable {
   var lastSnapshot: Snapshot? { answer.withLock { $0.snapshot } }
 
   /// How long ago the loop has turned for the last time, as far as is known.
-  var silentMs: Int64 { Clock.system.monotonicMs - turnedAtMs.load(ordering: .relaxed) }
+  var silentMs: Int64 { pulse.silentMs }
 }

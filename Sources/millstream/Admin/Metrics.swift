@@ -33,6 +33,7 @@ extension MetricsText {
     }
     writeConnections(loops)
     writeDeliveries(loops)
+    writeMembers(loops)
     writeReading(loops)
     writeSessions(loops)
     writeLatencies(loops)
@@ -62,6 +63,10 @@ extension MetricsText {
       ] { sample(count, ("loop", loop.label), ("state", state)) }
     }
     each(
+      loops, "millstream_subscriptions", .gauge,
+      "Streams that connections follow: more than there are connections where some carry several.",
+      \.subscriptions)
+    each(
       loops, "millstream_blocked_connections", .gauge,
       "Those of them, in whatever state, whose socket is full.", \.blocked)
     each(
@@ -78,6 +83,29 @@ extension MetricsText {
           loop.statistics.closed(reason), ("loop", loop.label), ("reason", reason.metricsLabel))
       }
     }
+    family(
+      "millstream_refusals_total", .counter,
+      "Clients, and streams of connections with several, that were refused for now, by reason.")
+    for loop in loops {
+      for reason in RefusalReason.allCases {
+        sample(loop.statistics.refused(reason), ("loop", loop.label), ("reason", "\(reason)"))
+      }
+    }
+    writeAccess(loops)
+  }
+
+  private mutating func writeAccess(_ loops: [Loop]) {
+    each(
+      loops, "millstream_authorization_failures_total", .counter,
+      "Questions to the application that it has not answered, or not in order.",
+      \.statistics.failedAuthorizations)
+    each(
+      loops, "millstream_token_refusals_total", .counter,
+      "Requests that were refused for their token, or because they had none.",
+      \.statistics.refusedTokens)
+    each(
+      loops, "millstream_token_key_failures_total", .counter,
+      "Attempts to fetch the keys of tokens that have failed.", \.statistics.failedKeyFetches)
   }
 
   // MARK: What comes and goes
@@ -111,6 +139,27 @@ extension MetricsText {
     each(
       loops, "millstream_log_memory_bytes", .gauge,
       "Memory of the streams' logs; up to ten seconds old.", \.logBytes)
+  }
+
+  // MARK: Members
+
+  private mutating func writeMembers(_ loops: [Loop]) {
+    each(
+      loops, "millstream_present_members", .gauge,
+      "Members with connections to streams with presence, once for each stream.", \.presentMembers)
+    each(
+      loops, "millstream_presence_joins_total", .counter, "Members whose coming was told.",
+      \.statistics.presenceJoins)
+    each(
+      loops, "millstream_presence_leaves_total", .counter, "Members whose leaving was told.",
+      \.statistics.presenceLeaves)
+    each(
+      loops, "millstream_presence_swept_total", .counter,
+      "Members of processes that went without a word, whose leaving was told for them.",
+      \.statistics.presenceSwept)
+    each(
+      loops, "millstream_statistics_rows_dropped_total", .counter,
+      "Rows for pgbus's dashboard that were not written.", \.statistics.droppedStatisticsRows)
   }
 
   // MARK: Reading

@@ -1,4 +1,5 @@
 import Millstream
+import Synchronization
 
 /// How one loop stands.
 struct LoopReport: Sendable {
@@ -16,7 +17,9 @@ final class Survey {
   private let answered: AsyncWatcher
   private var round = 0
   private var isUnderWay = false
+  private var beganMs: Int64 = 0
   private var waiting: [([LoopReport]) -> Void] = []
+  private var polls: [Poll] = []
   private let timer: TimerWatcher
 
   /// A loop that does not answer for so long is not waited for.
@@ -26,7 +29,7 @@ final class Survey {
     weak var weakSelf: Survey?
     let answered = AsyncWatcher(loop: mainLoop) { weakSelf?.loopAnswered() }
     self.answered = answered
-    timer = TimerWatcher(loop: mainLoop) { weakSelf?.finish() }
+    timer = TimerWatcher(loop: mainLoop) { weakSelf?.timeIsOver() }
     reporters = loops.map { LoopReporter(loop: $0, instance: $1, answered: answered) }
     weakSelf = self
   }
@@ -37,17 +40,58 @@ final class Survey {
     if isUnderWay { return }
     isUnderWay = true
     round += 1
-    timer.fire(afterMs: Survey.longestMs)
+    beganMs = Clock.system.monotonicMs
+    setTimer()
     for reporter in reporters { reporter.ask(round: round) }
   }
 
+  /// Has something done on each loop's own thread. `done` gets what came in time, by the loops' numbers.
+  func collect<Answer: Sendable>(
+    _ errand: @escaping @Sendable (Instance) -> Answer, _ done: @escaping ([Int: Answer]) -> Void
+  ) {
+    let answers = Answers<Answer>()
+    let count = reporters.count
+    polls.append(
+      Poll(
+        deadlineMs: Clock.system.monotonicMs + Survey.longestMs,
+        isComplete: { answers.all.count == count }, finish: { done(answers.all) }))
+    setTimer()
+    for reporter in reporters.enumerated() {
+      reporter.element.perform { answers.add(errand($0), of: reporter.offset) }
+    }
+  }
+
+  private func setTimer() {
+    if !timer.isActive { timer.fire(afterMs: Survey.longestMs) }
+  }
+
+  private func stopTimerIfIdle() {
+    if !isUnderWay && polls.isEmpty { timer.stop() }
+  }
+
+  private func timeIsOver() {
+    let nowMs = Clock.system.monotonicMs
+    if isUnderWay && nowMs - beganMs >= Survey.longestMs { finish() }
+    finishPolls { $0.isComplete() || $0.deadlineMs <= nowMs }
+    if isUnderWay || !polls.isEmpty { timer.fire(afterMs: Survey.longestMs / 4) }
+  }
+
+  private func finishPolls(where isOver: (Poll) -> Bool) {
+    let over = polls.filter(isOver)
+    guard !over.isEmpty else { return }
+    polls.removeAll(where: isOver)
+    stopTimerIfIdle()
+    for poll in over { poll.finish() }
+  }
+
   private func loopAnswered() {
+    finishPolls { $0.isComplete() }
     if isUnderWay && reporters.allSatisfy({ $0.hasAnswered(round: round) }) { finish() }
   }
 
   private func finish() {
     isUnderWay = false
-    timer.stop()
+    stopTimerIfIdle()
     let reports = reporters.enumerated().map { number, reporter in
       LoopReport(
         number: number, isUp: reporter.hasAnswered(round: round), snapshot: reporter.lastSnapshot)
@@ -56,4 +100,20 @@ final class Survey {
     waiting = []
     for each in done { each(reports) }
   }
+}
+
+/// Something that was asked of all loops, and is waited for.
+private struct Poll {
+  let deadlineMs: Int64
+  let isComplete: () -> Bool
+  let finish: () -> Void
+}
+
+/// What the loops answer, each on its own thread.
+private final class Answers<Answer: Sendable>: Sendable {
+  private let byLoop = Mutex<[Int: Answer]>([:])
+
+  var all: [Int: Answer] { byLoop.withLock { $0 } }
+
+  func add(_ answer: Answer, of loop: Int) { byLoop.withLock { $0[loop] = answer } }
 }

@@ -30,13 +30,19 @@ final class AccessControl {
         endpoint.tokenKeysCame($0)
       }
     }
-    if let authorizer { endpoint.authorize = { [unowned authorizer] in authorizer.ask($0) } }
+    if let authorizer {
+      endpoint.authorize = { [unowned authorizer] in authorizer.ask($0) }
+      endpoint.authorizesPatterns = true
+    }
     if let keySource {
       endpoint.fetchesTokenKeys = { [unowned keySource] in keySource.fetchesForUnknownKey() }
     }
   }
 
   func start() { keySource?.start() }
+
+  /// The keys of tokens that are in files have changed.
+  func filesChanged(_ otherKeys: [TokenKey]) { keySource?.filesChanged(otherKeys) }
 
   /// Nobody is asked any more; the endpoint has to be stopped before.
   func stop() {

@@ -36,8 +36,14 @@ struct AnswerCache {
     }
   }
 
-  func answer(to key: Key, nowMs: Int64) -> Permission? {
+  /// `unixSeconds`: a permission that has ended by then is not given again, or its client would be let in to be
+  /// closed at once, again and again.
+  func answer(to key: Key, nowMs: Int64, unixSeconds: Int64) -> Permission? {
     guard let entry = entries[key], entry.endMs > nowMs else { return nil }
+    if case .allow(let context?) = entry.permission, let end = context.expiresAt, end <= unixSeconds
+    {
+      return nil
+    }
     return entry.permission
   }
 

@@ -19,7 +19,7 @@ final class ApplicationAuthorizer {
     var deadlineMs: Int64
   }
 
-  private let settings: Settings
+  private var settings: Settings
   private let client: HTTPClient
   private let failed: () -> Void
   private let logger: Logger
@@ -29,6 +29,7 @@ final class ApplicationAuthorizer {
   private var cache: AnswerCache
   private var nextLineMs: Int64 = 0
 
+  private static let requestIDField = "X-Request-Id"
   /// How many wait beyond those that are asked.
   static let maximumWaiting = 1024
   /// One line in the log for so long, however many fail.
@@ -37,6 +38,10 @@ final class ApplicationAuthorizer {
   /// `failed` is called for each question that the application has not answered.
   init(_ settings: Settings, client: HTTPClient, logger: Logger, failed: @escaping () -> Void) {
     self.settings = settings
+    // That one is sent in any case, and is another with each request, which would be in no cache.
+    self.settings.fields.removeAll {
+      $0.lowercased() == ApplicationAuthorizer.requestIDField.lowercased()
+    }
     self.client = client
     self.logger = logger
     self.failed = failed
@@ -45,10 +50,14 @@ final class ApplicationAuthorizer {
 
   /// Answers the question once the application has.
   func ask(_ question: AuthorizationQuestion) {
-    let fields = self.fields(of: question)
+    var fields = self.fields(of: question)
     let key = cache.key(of: fields)
-    if let key, let permission = cache.answer(to: key, nowMs: clock.monotonicMs) {
-      question.answer(permission)
+    fields.append("\(ApplicationAuthorizer.requestIDField): \(question.request.id)")
+    let kept = key.flatMap {
+      cache.answer(to: $0, nowMs: clock.monotonicMs, unixSeconds: clock.unixSeconds)
+    }
+    if let kept {
+      question.answer(kept)
       return
     }
     let asked = Waiting(
@@ -65,8 +74,9 @@ final class ApplicationAuthorizer {
 
   private func fields(of question: AuthorizationQuestion) -> [String] {
     let request = question.request
+    // Who knows nothing of patterns shall find no name, rather than one with a star at its end.
     var fields = [
-      "X-Millstream-Stream: \(question.streamField)",
+      "X-Millstream-\(question.isPattern ? "Pattern" : "Stream"): \(question.streamField)",
       "X-Millstream-Store: \(question.stream.store)",
     ]
     func add(_ name: String, _ values: [String], _ separator: String = ", ") {
@@ -76,8 +86,8 @@ final class ApplicationAuthorizer {
     add("Cookie", request.fields("Cookie"), "; ")
     add("Authorization", request.fields("Authorization"))
     for name in settings.fields { add(name, request.fields(name)) }
-    let address = request.clientAddress.map { [$0] } ?? []
-    add("X-Forwarded-For", request.fields("X-Forwarded-For") + address)
+    // What the client has made up about itself is none of the application's.
+    add("X-Forwarded-For", request.clientAddress.map { [$0] } ?? [])
     return fields
   }
 
@@ -109,13 +119,14 @@ final class ApplicationAuthorizer {
     switch outcome {
     case .failure(let reason): fail(asked, reason)
     case .response(let status, let contentType, let body):
-      let permission = AuthorizationAnswer.permission(
-        status: status, contentType: contentType, body: body, at: clock.unixSeconds)
-      guard let permission else {
-        return fail(asked, (200...299).contains(status) ? "malformed JSON" : "status \(status)")
+      do throws(AuthorizationAnswer.Fault) {
+        let permission = try AuthorizationAnswer.permission(
+          status: status, contentType: contentType, body: body, at: clock.unixSeconds)
+        if let key = asked.key { cache.keep(permission, for: key, nowMs: clock.monotonicMs) }
+        asked.question.answer(permission)
+      } catch {
+        fail(asked, "\(error)")
       }
-      if let key = asked.key { cache.keep(permission, for: key, nowMs: clock.monotonicMs) }
-      asked.question.answer(permission)
     }
   }
 

@@ -7,7 +7,7 @@ struct HTTPRequest {
   /// Whole lines: `name: value`.
   var fields: [String] = []
   var timeoutMs: Int64
-  /// A body that is longer is a failure.
+  /// A body that is longer is not read.
   var maximumBytes: Int
   /// Whether the environment may name a proxy.
   var mayUseProxy = false
@@ -15,7 +15,8 @@ struct HTTPRequest {
 
 /// What came of it.
 enum HTTPOutcome {
-  case response(status: Int, contentType: String?, body: [UInt8])
+  /// `body` nil: it is longer than what was wanted.
+  case response(status: Int, contentType: String?, body: [UInt8]?)
   /// Why there is no response, for the log.
   case failure(String)
 }
@@ -114,7 +115,7 @@ final class HTTPClient {
 private final class HTTPTransfer {
   let easy: UnsafeMutableRawPointer
   private var fields: UnsafeMutablePointer<curl_slist>?
-  private var body: [UInt8] = []
+  private var body: [UInt8]? = []
   private let maximumBytes: Int
   private let completion: (HTTPOutcome) -> Void
 
@@ -140,15 +141,18 @@ private final class HTTPTransfer {
     curl_slist_free_all(fields)
   }
 
-  /// False: that is too much.
+  /// False: that is too much, and nothing more is to come.
   func take(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    guard body.count + bytes.count <= maximumBytes else { return false }
-    body.append(contentsOf: bytes)
+    guard let count = body?.count, count + bytes.count <= maximumBytes else {
+      body = nil
+      return false
+    }
+    body?.append(contentsOf: bytes)
     return true
   }
 
   func finish(_ result: CURLcode) {
-    guard result == CURLE_OK else {
+    guard result == CURLE_OK || body == nil else {
       return completion(.failure(String(cString: curl_easy_strerror(result))))
     }
     let type = ms_curl_content_type(easy).map { String(cString: $0) }

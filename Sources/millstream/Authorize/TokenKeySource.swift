@@ -10,13 +10,15 @@ final class TokenKeySource {
     var otherKeys: [TokenKey]
   }
 
-  private let settings: Settings
+  private var settings: Settings
   private let client: HTTPClient
   private let logger: Logger
   private let came: ([TokenKey]?) -> Void
   private let clock = Clock.system
   private let loop: EventLoop
   private var isFetching = false
+  /// Those of the last fetch that went well.
+  private var fetchedKeys: [TokenKey] = []
   private var lastFetchMs: Int64 = .min / 2
   private var failureCount = 0
   private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in fetch() }
@@ -42,6 +44,12 @@ final class TokenKeySource {
 
   func stop() { timer.stop() }
 
+  /// The files have been read again: what was fetched stays valid beside what is in them now.
+  func filesChanged(_ otherKeys: [TokenKey]) {
+    settings.otherKeys = otherKeys
+    if !fetchedKeys.isEmpty { came(otherKeys + fetchedKeys) }
+  }
+
   /// Whether keys are on their way, for a token that names an unknown one.
   func fetchesForUnknownKey() -> Bool {
     let pauseMs = min(TokenKeySource.leastPauseMs, settings.refreshMs)
@@ -66,6 +74,7 @@ final class TokenKeySource {
       let keys = try keys(in: outcome)
       failureCount = 0
       timer.fire(afterMs: settings.refreshMs)
+      fetchedKeys = keys
       came(settings.otherKeys + keys)
     } catch {
       failureCount += 1
@@ -78,7 +87,9 @@ final class TokenKeySource {
   private func keys(in outcome: HTTPOutcome) throws -> [TokenKey] {
     switch outcome {
     case .failure(let reason): throw OperatingFailure(reason)
-    case .response(200, _, let body): return try TokenKey.keys(fromJWKS: body, allowsSecrets: false)
+    case .response(200, _, let body?):
+      return try TokenKey.keys(fromJWKS: body, allowsSecrets: false)
+    case .response(200, _, nil): throw TokenKeyError.setTooLong
     case .response(let status, _, _): throw OperatingFailure("status \(status)")
     }
   }

@@ -1,5 +1,6 @@
 import CLibPQ
 import Glibc
+import Millstream
 
 /// A session with Postgres that waits for every answer: for commands that do one thing and end, and
 /// have no loop to keep running. Notices go to standard error, which is libpq's own way.
@@ -9,6 +10,11 @@ final class CommandDatabase {
   /// Connects. - Parameter connectionString: as libpq takes it; its own settings win over the
   /// command's, except for the encoding, which the commands rely on.
   init(_ connectionString: String, timeoutSeconds: Int64 = 10) throws(DatabaseError) {
+    do {
+      try Configuration.check(connectionString: connectionString)
+    } catch {
+      throw DatabaseError(error)
+    }
     let settings: [(String, String)] = [
       ("fallback_application_name", "millstream"), ("connect_timeout", "\(timeoutSeconds)"),
       ("dbname", connectionString), ("client_encoding", "UTF8"),

@@ -1,4 +1,5 @@
 import CLibPQ
+import Millstream
 
 /// What Postgres, or the way to it, has refused.
 struct DatabaseError: Error, CustomStringConvertible {
@@ -22,6 +23,12 @@ struct DatabaseError: Error, CustomStringConvertible {
     message = DatabaseError.oneLine(PQerrorMessage(connection))
   }
 
+  /// It was not even tried.
+  init(_ error: ConfigurationError) {
+    sqlState = nil
+    message = error.description
+  }
+
   private init(sqlState: String, message: String) {
     (self.sqlState, self.message) = (sqlState, message)
   }
@@ -43,5 +50,21 @@ struct DatabaseError: Error, CustomStringConvertible {
     guard let text else { return "out of memory" }
     return String(cString: text).split(whereSeparator: \.isNewline)
       .map { $0.drop(while: \.isWhitespace) }.joined(separator: "; ")
+  }
+}
+
+extension DatabaseError {
+  /// What to say of it to whoever wanted `to` do something by `calling` functions of Millstream's schema;
+  /// `absence`: if that is not there.
+  func failure(to verb: String, calling functions: String, absence: String) -> OperatingFailure {
+    if isAbsence { return OperatingFailure(absence) }
+    if isRefusal {
+      return OperatingFailure(
+        """
+        \(message): the owner of the schema has to run GRANT USAGE ON SCHEMA millstream and \
+        GRANT EXECUTE ON FUNCTION \(functions) for this role
+        """)
+    }
+    return OperatingFailure("cannot \(verb): \(self)")
   }
 }

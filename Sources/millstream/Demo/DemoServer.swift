@@ -22,7 +22,10 @@ final class DemoServer {
     let session = try PublishingSession(database: database, loop: server.main.loop, logger: logger)
     feed = DemoFeed(loop: server.main.loop, session: session)
     self.site = site
-    server.main.endpoint.fallback = { [feed] in site.answer($0, feed: feed) }
+    let script = BrowserScript(path: "/millstream.js", secondsKept: 0)
+    server.main.endpoint.fallback = { [feed] request in
+      site.answer(request, feed: feed) ?? script.answer(request)
+    }
   }
 
   private static func installSchema(in database: String) throws {
@@ -59,11 +62,11 @@ final class DemoServer {
   private func firstBound(_ addresses: [ListenAddress]) throws -> String {
     for address in addresses.dropLast() {
       do {
-        return try server.start(on: [address])[0]
+        return try server.start(on: Listening(addresses: [address]))[0]
       } catch {
         StandardStreams.notice("\(error); taking a free port instead")
       }
     }
-    return try server.start(on: addresses.suffix(1))[0]
+    return try server.start(on: Listening(addresses: addresses.suffix(1)))[0]
   }
 }

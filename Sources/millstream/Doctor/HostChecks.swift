@@ -1,52 +1,46 @@
-import ArgumentParser
+import Glibc
 import Millstream
 
-/// What can be checked without a database.
+/// What the machine allows.
 struct HostChecks {
   let report: DoctorReport
-  let secrets: SecretOptions
+  let serve: Serve
 
-  /// Guessing a shorter secret from one signed name is not out of the question.
-  private static let secretBytes = 16
   /// A few thousand connections are what one process is for.
   private static let descriptors = 4096
+  /// As many clients may come at once and wait to be accepted.
+  private static let backlog = 4096
 
   func run() {
-    checkSecrets()
     checkDescriptors()
-  }
-
-  private func checkSecrets() {
-    do {
-      report(on: try secrets.load())
-    } catch let error as ValidationError {
-      report.fail("secrets: \(error.message)", "check --secret-file, or MILLSTREAM_SECRET")
-    } catch {
-      report.fail("secrets: \(error)", "check --secret-file, or MILLSTREAM_SECRET")
-    }
-  }
-
-  private func report(on secrets: [[UInt8]]) {
-    guard let shortest = secrets.map(\.count).min() else {
-      report.warn(
-        "secrets: there is none, so only streams that --public names can be read",
-        "give --secret-file or set MILLSTREAM_SECRET, to what the application signs with")
-      return
-    }
-    guard shortest >= HostChecks.secretBytes else {
-      report.warn(
-        "secrets: the shortest of \(secrets.count) has \(shortest) bytes, which can be guessed",
-        "use one of \(HostChecks.secretBytes) bytes or more, such as 'openssl rand -hex 32' prints")
-      return
-    }
-    report.ok("secrets: \(secrets.count), the first signs")
+    checkBacklog()
   }
 
   private func checkDescriptors() {
     let limit = DescriptorLimit.raise()
-    let text = "descriptors: \(limit), enough for \(Serve.defaultMaxConnections()) connections"
-    if limit < HostChecks.descriptors {
-      report.warn(text, "raise the hard limit: 'ulimit -Hn', or LimitNOFILE= of the systemd unit")
+    let possible = Serve.defaultMaxConnections()
+    let text = "descriptors: \(limit), enough for \(possible) connections"
+    let remedy = "raise the hard limit: 'ulimit -Hn', or LimitNOFILE= of the systemd unit"
+    if let wanted = serve.maxConnections, wanted > possible {
+      report.fail("\(text), and --max-connections is \(wanted)", remedy)
+    } else if limit < HostChecks.descriptors {
+      report.warn(text, remedy)
+    } else {
+      report.ok(text)
+    }
+  }
+
+  /// The kernel cuts what is asked for at listen(2) down to this.
+  private func checkBacklog() {
+    let path = "/proc/sys/net/core/somaxconn"
+    guard let contents = try? FileReader.contents(of: path),
+      let limit = Int(String(decoding: contents, as: UTF8.self).filter { $0.isNumber })
+    else { return }
+    let text = "queue of listening sockets: \(limit)"
+    if limit < HostChecks.backlog {
+      report.warn(
+        "\(text), so of more clients that come at once some wait for seconds",
+        "sysctl net.core.somaxconn=\(HostChecks.backlog), and for good in /etc/sysctl.d")
     } else {
       report.ok(text)
     }

@@ -10,8 +10,8 @@ struct NativeChecks {
 
   private static let readGrants = """
     its owner has to run GRANT USAGE ON SCHEMA millstream, GRANT SELECT ON millstream.streams, \
-    millstream.messages, millstream.schema_version and GRANT EXECUTE ON \
-    ALL FUNCTIONS IN SCHEMA millstream, all TO this role
+    millstream.messages, millstream.controls, millstream.schema_version and GRANT EXECUTE ON \
+    FUNCTION millstream.maintain, millstream.publish, millstream.publish_ephemeral, all TO this role
     """
 
   /// Whether the schema is there; if not, the caller says so.

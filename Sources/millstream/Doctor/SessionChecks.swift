@@ -46,6 +46,28 @@ struct SessionChecks {
     if percent >= 99 { report.fail(text, remedy) } else { report.warn(text, remedy) }
   }
 
+  /// Each loop has a session, and one listens for all; while a server is exchanged there are two of them.
+  func checkRoom(_ session: CommandDatabase, loops: Int) {
+    report.check("server sessions") { () throws(DatabaseError) in
+      let free =
+        try session.value(
+          """
+          SELECT current_setting('max_connections')::int
+                 - current_setting('superuser_reserved_connections')::int
+                 - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
+          """
+        ).flatMap { Int($0) } ?? 0
+      let needed = loops + 1
+      let text = "server sessions: \(free) are free, and one server takes \(needed)"
+      if free < needed {
+        report.warn(
+          text, "raise max_connections of Postgres, give --loops, or a pooler as --database")
+      } else {
+        report.ok(text)
+      }
+    }
+  }
+
   /// Whether notifications get from the one to the other.
   func checkPair(_ reads: CommandDatabase, _ listens: CommandDatabase) -> Bool {
     checkPrimary(reads, "session")

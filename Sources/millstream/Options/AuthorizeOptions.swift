@@ -6,13 +6,13 @@ struct AuthorizeOptions: ParsableArguments {
     help: ArgumentHelp(
       "Ask the application over HTTP: 2xx lets in, 401 and 403 refuse.",
       discussion: """
-        It gets X-Millstream-Stream, the client's Cookie and Authorization, and its address in \
-        X-Forwarded-For. Its JSON may say {"member": "...", "labels": ["..."], "expires_at": unix \
-        seconds}.
+        It gets X-Millstream-Stream (or X-Millstream-Pattern), the client's Cookie and Authorization, its address in \
+        X-Forwarded-For, and X-Request-Id. Its JSON may say {"member": "...", "metadata": {...}, \
+        "labels": ["..."], "expires_at": unix seconds}.
         """, valueName: "url"))
   var authorizeUrl: String?
 
-  @Option(help: ArgumentHelp("Refuse with 503 if it has not answered by then.", valueName: "time"))
+  @Option(help: ArgumentHelp("Refuse for now if it has not answered by then.", valueName: "time"))
   var authorizeTimeout = DurationArgument(milliseconds: 2_000)
 
   @Option(
@@ -45,6 +45,11 @@ struct AuthorizeOptions: ParsableArguments {
     for name in authorizeHeader where !AuthorizeOptions.isFieldName(name) {
       throw ValidationError("--authorize-header: '\(name)' is no name of a header field")
     }
+    for name in authorizeHeader where AuthorizeOptions.isOurs(name.lowercased()) {
+      throw ValidationError(
+        "--authorize-header: '\(name)' cannot be sent on: clients could say what is this server's to say"
+      )
+    }
   }
 
   /// RFC 9110, 5.6.2: token.
@@ -52,6 +57,16 @@ struct AuthorizeOptions: ParsableArguments {
     let others = "0123456789!#$%&'*+-.^_`|~"
     return !name.isEmpty
       && name.allSatisfy { $0.isASCII && ($0.isLetter || others.contains($0)) }
+  }
+
+  /// What the question itself says, and what belongs to its connection (RFC 9110, 7.6.1).
+  private static func isOurs(_ name: String) -> Bool {
+    let names = [
+      "x-forwarded-for", "host", "connection", "content-length", "transfer-encoding", "te",
+      "trailer",
+      "upgrade", "expect", "keep-alive", "proxy-connection",
+    ]
+    return name.hasPrefix("x-millstream-") || names.contains(name)
   }
 
   var settings: ApplicationAuthorizer.Settings? {

@@ -12,23 +12,45 @@ enum EnvironmentOptions {
     static var environmentOptions: [EnvironmentOption] { get }
   }
 
-  static func adding(to arguments: [String]) -> [String] {
-    guard let name = arguments.first,
-      let command = MillstreamCommand.configuration.subcommands.first(where: {
-        $0._commandName == name
-      }),
-      let source = command as? any Source.Type
-    else { return arguments }
+  /// `settings`: what the environment does not say either.
+  static func adding(to arguments: [String], settings: SettingsFile? = nil) -> [String] {
+    guard let name = arguments.first, let source = source(of: arguments) else { return arguments }
     // In front of what was typed: behind a `--` they would be taken for arguments.
-    return [name] + source.environmentOptions.flatMap { added($0, to: arguments) }
-      + arguments.dropFirst()
+    let added = source.environmentOptions.flatMap { option -> [String] in
+      if isTyped(option.name, in: arguments) { return [] }
+      return fromEnvironment(option) ?? settings?.arguments(for: option) ?? []
+    }
+    return [name] + added + arguments.dropFirst()
   }
 
-  private static func added(_ option: EnvironmentOption, to arguments: [String]) -> [String] {
+  /// Whether the option is said in what was typed or in the environment, which go before a file.
+  static func isGiven(_ name: String, in arguments: [String]) -> Bool {
+    isTyped(name, in: arguments) || value(of: name) != nil
+  }
+
+  /// Whether the command that is meant has this option.
+  static func takes(_ name: String, _ arguments: [String]) -> Bool {
+    source(of: arguments)?.environmentOptions.contains { $0.name == name } ?? false
+  }
+
+  /// Nil: the environment does not say.
+  static func value(of name: String) -> String? {
+    getenv(variable(name)).map { String(cString: $0) }
+  }
+
+  private static func source(of arguments: [String]) -> (any Source.Type)? {
+    MillstreamCommand.configuration.subcommands
+      .first { $0._commandName == arguments.first } as? any Source.Type
+  }
+
+  private static func isTyped(_ name: String, in arguments: [String]) -> Bool {
+    let flag = "--" + name
+    return arguments.contains { $0 == flag || $0.hasPrefix(flag + "=") }
+  }
+
+  private static func fromEnvironment(_ option: EnvironmentOption) -> [String]? {
+    guard let text = value(of: option.name) else { return nil }
     let flag = "--" + option.name
-    let isTyped = arguments.contains { $0 == flag || $0.hasPrefix(flag + "=") }
-    guard !isTyped, let value = getenv(variable(option.name)) else { return [] }
-    let text = String(cString: value)
     if option.ignored == text { return [] }
     switch option.kind {
     case .value: return [flag + "=" + text]
@@ -44,7 +66,7 @@ enum EnvironmentOptions {
 
 /// An option that the environment can give.
 struct EnvironmentOption {
-  enum Kind { case value, list, flag }
+  enum Kind: Sendable { case value, list, flag }
 
   var name: String
   var kind = Kind.value

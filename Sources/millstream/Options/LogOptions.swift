@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Logging
+import Synchronization
 
 /// How much is logged, and in which form. Logs go to standard error.
 struct LogOptions: ParsableArguments {
@@ -30,8 +31,18 @@ extension Logger.Level: @retroactive ExpressibleByArgument {}
 /// One line for each event, to standard error.
 struct StderrLogHandler: LogHandler {
   let format: LogOptions.Format
-  var logLevel = Logger.Level.info
+  /// One for all copies of a logger, so that it can change while it runs.
+  private let level = SharedLogLevel()
   var metadata: Logger.Metadata = [:]
+
+  init(format: LogOptions.Format) {
+    self.format = format
+  }
+
+  var logLevel: Logger.Level {
+    get { level.value }
+    set { level.value = newValue }
+  }
 
   subscript(metadataKey key: String) -> Logger.MetadataValue? {
     get { metadata[key] }
@@ -54,7 +65,9 @@ struct StderrLogHandler: LogHandler {
   {
     let pairs = metadata.map { key, value in
       let text = "\(value)"
-      let isPlain = !text.isEmpty && !text.contains { $0.isWhitespace || $0 == "\"" }
+      let isPlain =
+        !text.isEmpty && !text.contains { $0.isWhitespace || $0 == "\"" }
+        && !text.unicodeScalars.contains(where: StderrLogHandler.isControl)
       return " \(key)=" + (isPlain ? text : StderrLogHandler.quoted(text))
     }
     return "\(UTCTime.now) \(event.level) \(event.message)\(pairs.joined())\n"
@@ -81,13 +94,32 @@ struct StderrLogHandler: LogHandler {
       case "\n": quoted += "\\n"
       case "\r": quoted += "\\r"
       case "\t": quoted += "\\t"
-      case _ where scalar.value < 0x20:
+      case _ where isControl(scalar):
         let hex = String(scalar.value, radix: 16)
         quoted += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
       default: quoted.unicodeScalars.append(scalar)
       }
     }
     return quoted + "\""
+  }
+
+  /// What could end a line, or tell a terminal what to do. Those from 0x80 on are allowed in names of streams.
+  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.properties.generalCategory == .control || [0x2028, 0x2029].contains(scalar.value)
+  }
+}
+
+/// A log level that any thread may read and set.
+private final class SharedLogLevel: Sendable {
+  private let index = Atomic(SharedLogLevel.index(of: .info))
+
+  var value: Logger.Level {
+    get { Logger.Level.allCases[index.load(ordering: .relaxed)] }
+    set { index.store(SharedLogLevel.index(of: newValue), ordering: .relaxed) }
+  }
+
+  private static func index(of level: Logger.Level) -> Int {
+    Logger.Level.allCases.firstIndex(of: level) ?? 0
   }
 }
 

@@ -6,18 +6,20 @@ import Millstream
 struct TokenOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Take tokens (JWT) signed with one of these secrets (HS256), one a line.", valueName: "path"))
+      "Take tokens (JWT) signed with one of these secrets (HS256), one a line.", valueName: "path"),
+    completion: .file())
   var jwtSecretFile: String?
 
   @Option(
     help: ArgumentHelp(
       "Take tokens signed for one of these public keys in PEM (RS256, ES256, EdDSA).",
-      valueName: "path"))
+      valueName: "path"), completion: .file())
   var jwtKeyFile: String?
 
   @Option(
     help: ArgumentHelp(
-      "Take tokens signed with one of the keys of this JSON Web Key Set.", valueName: "path"))
+      "Take tokens signed with one of the keys of this JSON Web Key Set.", valueName: "path"),
+    completion: .file())
   var jwksFile: String?
 
   @Option(
@@ -42,8 +44,10 @@ struct TokenOptions: ParsableArguments {
     .value("jwks-url"), .value("jwks-refresh"), .value("jwt-audience"), .value("jwt-issuer"),
   ]
 
+  /// Whether tokens are taken.
+  var hasKeys: Bool { [jwtSecretFile, jwtKeyFile, jwksFile, jwksUrl].contains { $0 != nil } }
+
   func validate() throws {
-    let hasKeys = [jwtSecretFile, jwtKeyFile, jwksFile, jwksUrl].contains { $0 != nil }
     guard hasKeys || (jwtAudience == nil && jwtIssuer == nil) else {
       throw ValidationError(
         """

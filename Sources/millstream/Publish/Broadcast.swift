@@ -21,22 +21,10 @@ struct NativePublisher {
           broadcast.stream, broadcast.data, broadcast.event, broadcast.visibleTo, broadcast.exclude,
         ])
     } catch {
-      throw NativePublisher.failure(error)
+      throw error.failure(
+        to: "publish", calling: "millstream.publish, millstream.publish_ephemeral",
+        absence:
+          "the schema is not there: run 'millstream install' on this database, or use --store pgmq")
     }
-  }
-
-  private static func failure(_ error: DatabaseError) -> OperatingFailure {
-    if error.isAbsence {
-      return OperatingFailure(
-        "the schema is not there: run 'millstream install' on this database, or use --store pgmq")
-    }
-    if error.isRefusal {
-      return OperatingFailure(
-        """
-        \(error.message): the owner of the schema has to run GRANT USAGE ON SCHEMA millstream and \
-        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA millstream for this role
-        """)
-    }
-    return OperatingFailure("cannot publish: \(error)")
   }
 }

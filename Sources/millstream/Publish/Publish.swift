@@ -15,6 +15,7 @@ struct Publish: ParsableCommand, EnvironmentOptions.Source {
         millstream publish chat '<p>Hi</p>' --store pgmq
       """)
 
+  @OptionGroup var config: ConfigOption
   @OptionGroup var database: DatabaseOption
 
   @Argument(help: "The name of the stream.")
@@ -44,7 +45,7 @@ struct Publish: ParsableCommand, EnvironmentOptions.Source {
   var queuePrefix = "pgbus"
 
   static let environmentOptions: [EnvironmentOption] =
-    DatabaseOption.environmentOptions + [
+    ConfigOption.environmentOptions + DatabaseOption.environmentOptions + [
       .value("event"), .value("visible-to"), .value("exclude"), .flag("ephemeral"),
       .value("store", ignoring: "both"), .value("queue-prefix"),
     ]

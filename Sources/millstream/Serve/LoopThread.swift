@@ -2,8 +2,8 @@ import Glibc
 import Millstream
 import Synchronization
 
-/// Counts the threads that have ended, for the thread that waits for them.
-final class EndedThreads: Sendable {
+/// Counts the loops that have come somewhere, for the thread that waits for them.
+final class LoopCounter: Sendable {
   private let number = Atomic<Int>(0)
   private let watcher: AsyncWatcher
 
@@ -22,13 +22,14 @@ final class EndedThreads: Sendable {
 
 /// A thread that runs one loop.
 final class LoopThread: @unchecked Sendable {
-  /// Only the thread touches it from `start` on, but for `stop`.
-  private let served: ServedLoop
-  private let sockets: [ListeningSocket]
-  private let ended: EndedThreads
+  /// Only the thread touches it from `start` on, but for its `order`.
+  let served: ServedLoop
+  /// Until the endpoint has them: who keeps one keeps it from being closed.
+  private var sockets: [ListeningSocket]
+  private let ended: LoopCounter
   private var thread = pthread_t()
 
-  init(_ served: ServedLoop, sockets: [ListeningSocket], ended: EndedThreads) {
+  init(_ served: ServedLoop, sockets: [ListeningSocket], ended: LoopCounter) {
     self.served = served
     self.sockets = sockets
     self.ended = ended
@@ -43,11 +44,6 @@ final class LoopThread: @unchecked Sendable {
     }
   }
 
-  /// Asks the loop to shut down. Safe from any thread.
-  func stop() {
-    served.stop()
-  }
-
   /// Waits for its end.
   func join() {
     pthread_join(thread, nil)
@@ -56,6 +52,7 @@ final class LoopThread: @unchecked Sendable {
   fileprivate func run() {
     served.stopped = { [served] in served.loop.stop() }
     served.start(on: sockets)
+    sockets = []
     served.loop.run()
     ended.add()
   }

@@ -7,18 +7,23 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
   static let configuration = CommandConfiguration(
     abstract: "Serves streams over HTTP, as server-sent events.",
     discussion: """
-      Runs in front of Postgres until SIGTERM or SIGINT, which shut it down in order; a second one \
-      ends it at once. Streams of PGMQ queues are at --pgmq-prefix, those of Millstream's own schema \
+      Runs in front of Postgres until SIGTERM, which says goodbye to clients over --drain, or SIGINT, \
+      which does so at once; a further one does not wait. SIGHUP takes new secrets, keys, limits and the \
+      log level. Sockets that systemd has opened (sd_listen_fds) take the place of --listen. Streams of PGMQ queues are at --pgmq-prefix, those of Millstream's own schema \
       (see 'millstream install') at --native-prefix. Names are signed, unless a --public pattern \
       matches.
       """)
 
   enum Store: String, ExpressibleByArgument, CaseIterable { case pgmq, native, both }
 
+  @OptionGroup var config: ConfigOption
   @OptionGroup var database: DatabaseOption
   @OptionGroup var secrets: SecretOptions
   @OptionGroup(title: "Tokens") var tokens: TokenOptions
   @OptionGroup(title: "Asking the application") var authorize: AuthorizeOptions
+  @OptionGroup(title: "Limits") var limits: LimitOptions
+  @OptionGroup(title: "Presence and statistics") var presence: PresenceOptions
+  @OptionGroup(title: "Admin address") var adminOptions: AdminOptions
   @OptionGroup var log: LogOptions
 
   @Option(help: ArgumentHelp("HOST:PORT or unix:PATH; repeatable.", valueName: "address"))
@@ -58,6 +63,10 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     help: ArgumentHelp(
       "An origin whose pages may read ('*': any); repeatable.", valueName: "origin"))
   var allowOrigin: [String] = []
+
+  @Option(
+    help: ArgumentHelp("Where the client for browsers is; none: nowhere.", valueName: "path"))
+  var scriptPath = "/millstream.js"
 
   @Option(help: ArgumentHelp("Comment on every connection that often.", valueName: "time"))
   var heartbeat = DurationArgument(milliseconds: 15_000)
@@ -103,20 +112,29 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
 
   @Option(
     help: ArgumentHelp(
-      "Where /metrics, /healthz and /readyz are; 'none': nowhere. (default: \(AdminAddress.usual), "
-        + "unless that is taken)", valueName: "address"))
-  var admin: String?
+      "Spread the goodbyes over so long when SIGTERM comes.", valueName: "time"))
+  var drain = DurationArgument(milliseconds: 10_000)
+
+  @Flag(
+    help: ArgumentHelp(
+      "Share the port with other processes that are given the same: a new one, and the one that is to end."
+    ))
+  var reusePort = false
 
   static let environmentOptions: [EnvironmentOption] =
-    DatabaseOption.environmentOptions + SecretOptions.environmentOptions
+    ConfigOption.environmentOptions + DatabaseOption.environmentOptions
+    + SecretOptions.environmentOptions
     + TokenOptions.environmentOptions
-    + AuthorizeOptions.environmentOptions + LogOptions.environmentOptions + [
+    + AuthorizeOptions.environmentOptions + AdminOptions.environmentOptions
+    + LimitOptions.environmentOptions + PresenceOptions.environmentOptions
+    + LogOptions.environmentOptions + [
       .list("listen"), .value("listen-database"), .value("loops"), .value("store"),
       .value("pgmq-prefix"),
       .value("native-prefix"), .value("queue-prefix"), .list("public"), .list("allow-origin"),
+      .value("script-path"),
       .value("heartbeat"), .value("idle-timeout"), .value("write-deadline"), .value("minimum-rate"),
       .value("health-check"), .value("safety-poll"), .value("hole-wait"), .value("head-timeout"),
-      .value("retry"), .value("max-connections"), .value("admin"),
+      .value("retry"), .value("max-connections"), .value("drain"), .flag("reuse-port"),
     ]
 
   func validate() throws {
@@ -124,6 +142,9 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
       guard prefix.hasPrefix("/"), prefix.count > 1 else {
         throw ValidationError("--\(name) has to begin with '/' and name a path")
       }
+    }
+    guard scriptPath == "none" || BrowserScript.isPath(scriptPath) else {
+      throw ValidationError("--script-path begins with '/' and is written as in a URL, or is none")
     }
     guard pgmqPrefix != nativePrefix else {
       throw ValidationError("--pgmq-prefix and --native-prefix have to differ")
@@ -140,33 +161,36 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
       throw ValidationError("--max-connections is at least 1")
     }
     _ = try addresses()
-    _ = try adminAddress()
   }
 
   func run() throws {
     let logger = log.makeLogger()
     let endpoint = try endpointConfiguration(logger)
+    let admin = try adminOptions.load()
     let access = AccessControl.Settings(
       application: authorize.settings, keys: tokens.source(endpoint.tokens))
     let server = try Server(
       configuration: configuration(), endpoint: endpoint, access: access,
-      loops: loops ?? min(Processors.count, Serve.maximumLoops), logger: logger)
-    try server.run(on: try addresses(), admin: try adminAddress())
+      loops: loopCount, logger: logger)
+    if scriptPath != "none" {
+      server.answer(by: BrowserScript(path: scriptPath, secondsKept: 3600).answer)
+    }
+    server.drainMs = drain.milliseconds
+    server.manager = ServiceManager()
+    server.reload(self)
+    let listening = Listening(
+      addresses: try addresses(), isShared: reusePort, inherited: InheritedSockets.take())
+    try server.run(on: listening, admin: admin)
   }
 
-  private func adminAddress() throws -> AdminAddress {
-    do {
-      return try AdminAddress(admin)
-    } catch {
-      throw ValidationError("--admin: \(error)")
-    }
-  }
+  var loopCount: Int { loops ?? min(Processors.count, Serve.maximumLoops) }
 
   static let maximumLoops = 256
+  static let usualAddress = "127.0.0.1:8080"
 
   private func addresses() throws -> [ListenAddress] {
     do {
-      return try (listen.isEmpty ? ["127.0.0.1:8080"] : listen).map { text throws in
+      return try (listen.isEmpty ? [Serve.usualAddress] : listen).map { text throws in
         try ListenAddress(text)
       }
     } catch {
@@ -174,7 +198,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     }
   }
 
-  private func configuration() -> Configuration {
+  func configuration() -> Configuration {
     var configuration = Configuration()
     configuration.database = database.connectionString
     configuration.listenDatabase = listenDatabase
@@ -189,6 +213,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     configuration.holeWaitMs = holeWait.milliseconds
     configuration.retryMs = retry.milliseconds
     configuration.logsConnectionEnds = true
+    presence.apply(to: &configuration)
     configuration.maxConnections = maxConnections ?? Serve.defaultMaxConnections()
     return configuration
   }
@@ -199,7 +224,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     return max(limit - max(64, min(limit / 16, 512)), 1)
   }
 
-  private func endpointConfiguration(_ logger: Logger) throws -> EndpointConfiguration {
+  func endpointConfiguration(_ logger: Logger) throws -> EndpointConfiguration {
     var endpoint = EndpointConfiguration()
     endpoint.pgmqPrefix = store == .native ? nil : pgmqPrefix
     endpoint.nativePrefix = store == .pgmq ? nil : nativePrefix
@@ -209,6 +234,12 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     endpoint.publicPatterns = publicPatterns
     endpoint.allowedOrigins = allowOrigin
     endpoint.headTimeoutMs = headTimeout.milliseconds
+    try limits.apply(to: &endpoint)
+    // As with a file of options that is empty by mistake.
+    if endpoint.secrets.isEmpty && endpoint.tokens == nil && publicPatterns.isEmpty {
+      logger.warning(
+        "nobody may listen: there are no secrets, no keys of tokens and no public names")
+    }
     return endpoint
   }
 }

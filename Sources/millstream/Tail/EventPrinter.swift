@@ -25,9 +25,12 @@ struct EventPrinter {
     }
   }
 
-  /// `ID EVENT DATA`, the data's further lines indented by two.
+  /// `ID EVENT DATA`, the data's further lines indented by two; `STREAM ID EVENT DATA` where the id says of
+  /// which of several streams it is: `CURSOR STREAM`, and the stream's own id if it has one.
   static func text(of event: EventStreamParser.Event) -> String {
-    let id = event.id.map { $0.isEmpty ? "-" : $0 } ?? "-"
+    var id = event.id.map { $0.isEmpty ? "-" : $0 } ?? "-"
+    let words = id.split(separator: " ")
+    if words.count > 1 { id = words[1] + " " + (words.count > 2 ? words[2] : "-") }
     let lines = event.data.split(separator: "\n", omittingEmptySubsequences: false)
     return "\(id) \(event.type) " + lines.joined(separator: "\n  ")
   }

@@ -17,6 +17,8 @@ struct EventStreamClient {
   private static let defaultRetryMs: Int64 = 2_000
 
   private let url: TailURL
+  /// A connection on which nothing has come for so long is lost; 0: it may be silent for ever.
+  var longestSilenceMs: Int64 = 0
   private var parser = EventStreamParser()
 
   init(url: TailURL) {
@@ -61,7 +63,7 @@ struct EventStreamClient {
     var (head, body) = try EventStreamClient.readHead(socket)
     try EventStreamClient.check(head, body)
     notice(.connected)
-    socket.limitReads(toMs: 0)
+    socket.limitReads(toMs: longestSilenceMs)
     var chunks = ChunkDecoder()
     while true {
       for item in parser.consume(head.isChunked ? chunks.decode(body) : Array(body)) {
@@ -99,12 +101,16 @@ struct EventStreamClient {
     throw OperatingFailure("what answers there does not speak HTTP/1.1")
   }
 
-  /// Whether this is a stream; a fault of the server's own (5xx) may be over soon.
+  /// Whether this is a stream; a fault of the server's own (5xx) may be over soon, and
+  /// so may what there is too much of.
   private static func check(_ head: ResponseHead, _ body: ArraySlice<UInt8>) throws {
     let answer = "\(head.status) \(head.reason)"
-    if head.status >= 500 {
-      throw Ended(
-        reason: "the server says \(answer)", delayMs: head.retryAfterSeconds.map { $0 * 1000 })
+    let delayMs = head.retryAfterSeconds.map { $0 * 1000 }
+    if head.status >= 500 || head.status == 429 {
+      throw Ended(reason: "the server says \(answer)", delayMs: delayMs)
+    }
+    if head.status == 200, let delayMs {
+      throw Ended(reason: "the server has no room for now", delayMs: delayMs)
     }
     guard head.status == 200 else {
       let hint =

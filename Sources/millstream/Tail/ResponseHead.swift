@@ -8,6 +8,7 @@ struct ResponseHead: Equatable {
   let contentType: String
   /// `Transfer-Encoding: chunked`, which proxies make of a body without a length.
   let isChunked: Bool
+  /// Nil where that is not said, or not in seconds that make sense.
   let retryAfterSeconds: Int64?
 
   /// The head and how many bytes it takes; nil: `bytes` are not all of it, or no head.
@@ -25,7 +26,8 @@ struct ResponseHead: Equatable {
       status: status, reason: parts.count == 3 ? String(parts[2]) : "",
       contentType: value(of: "content-type", in: fields) ?? "",
       isChunked: value(of: "transfer-encoding", in: fields)?.hasSuffix("chunked") ?? false,
-      retryAfterSeconds: value(of: "retry-after", in: fields).flatMap { Int64($0) })
+      retryAfterSeconds: value(of: "retry-after", in: fields).flatMap { UInt32($0) }.map(Int64.init)
+    )
     return (head, end)
   }
 

@@ -4,9 +4,10 @@ import Millstream
 
 struct Tail: ParsableCommand, EnvironmentOptions.Source {
   static let configuration = CommandConfiguration(
-    abstract: "Prints the events of a stream as they come.",
+    abstract: "Prints the events of one or more streams as they come.",
     discussion: """
       Each event is a line 'ID EVENT DATA' ('-' for no id); further lines of its data follow, indented. \
+      Of several streams, or with a pattern ('room:*', of native streams), it is 'STREAM ID EVENT DATA'. \
       Events of the server's own ('pgbus:...') go to standard error, like what happens to the \
       connection, and do not count for --count; with --raw they are printed like the others. When the \
       connection is lost, reads on from the last id. Ends at --count, or with SIGINT.
@@ -14,12 +15,15 @@ struct Tail: ParsableCommand, EnvironmentOptions.Source {
       Examples:
         millstream tail chat
         millstream tail chat --since 0 --count 10
+        millstream tail chat 'room:*'
         millstream tail http://127.0.0.1:8080/streams/demo
       """)
 
-  @Argument(help: "The name of a stream, or a URL that begins with http://.")
-  var stream: String
+  @Argument(
+    help: "Names of streams and patterns of native ones, or a URL that begins with http://.")
+  var streams: [String]
 
+  @OptionGroup var config: ConfigOption
   @OptionGroup var secrets: SecretOptions
 
   @Option(
@@ -46,7 +50,7 @@ struct Tail: ParsableCommand, EnvironmentOptions.Source {
   var raw = false
 
   static let environmentOptions: [EnvironmentOption] =
-    SecretOptions.environmentOptions + [
+    ConfigOption.environmentOptions + SecretOptions.environmentOptions + [
       .value("since"), .value("server"), .value("store", ignoring: "both"), .value("pgmq-prefix"),
       .value("native-prefix"), .value("count"), .flag("raw"),
     ]
@@ -54,6 +58,9 @@ struct Tail: ParsableCommand, EnvironmentOptions.Source {
   func validate() throws {
     if let count, count < 1 { throw ValidationError("--count is at least 1") }
     if let since { try Tail.check(since: since) }
+    if streams.count > 1, let url = streams.first(where: Tail.isURL) {
+      throw ValidationError("'\(url)' is a URL, which stands alone")
+    }
     _ = try url()
   }
 
@@ -66,17 +73,34 @@ struct Tail: ParsableCommand, EnvironmentOptions.Source {
   }
 
   func url() throws -> TailURL {
-    var text = stream
-    let scheme = stream.prefix(8).lowercased()
-    if !scheme.hasPrefix("http://") && !scheme.hasPrefix("https://") {
-      try StreamArgument.check(stream)
-      let all = try secrets.load()
-      let name = all.isEmpty ? stream : try Sign.signed(stream, secrets: all)
-      let prefix = store == .native ? nativePrefix : pgmqPrefix
-      text = [server, prefix, TailURL.percentEncoded(name)].map(Tail.trimmed).joined(separator: "/")
+    let sinceField = since.map { "since=" + $0 }
+    if Tail.isURL(streams[0]) {
+      let separator = streams[0].contains("?") ? "&" : "?"
+      return try TailURL(streams[0] + (sinceField.map { separator + $0 } ?? ""))
     }
-    if let since { text += (text.contains("?") ? "&" : "?") + "since=" + since }
-    return try TailURL(text)
+    let all = try secrets.load()
+    let names = try streams.map { TailURL.percentEncoded(try signed($0, all)) }
+    let prefix = store == .native ? nativePrefix : pgmqPrefix
+    let base = [server, prefix].map(Tail.trimmed).joined(separator: "/")
+    if names.count == 1 && !isPattern(streams[0]) {
+      return try TailURL(base + "/" + names[0] + (sinceField.map { "?" + $0 } ?? ""))
+    }
+    let fields = names.flatMap { ["s=" + $0] + (sinceField.map { [$0] } ?? []) }
+    return try TailURL(base + "?" + fields.joined(separator: "&"))
+  }
+
+  private static func isURL(_ text: String) -> Bool {
+    let scheme = text.prefix(8).lowercased()
+    return scheme.hasPrefix("http://") || scheme.hasPrefix("https://")
+  }
+
+  private func isPattern(_ name: String) -> Bool { store == .native && name.contains("*") }
+
+  private func signed(_ name: String, _ secrets: [[UInt8]]) throws -> String {
+    try StreamArgument.check(name)
+    if secrets.isEmpty { return name }
+    let purpose = isPattern(name) ? SignedNames.patternPurpose : nil
+    return try Sign.signed(name, secrets: secrets, purpose: purpose)
   }
 
   /// Without the slashes at its ends.

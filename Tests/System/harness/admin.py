@@ -1,6 +1,7 @@
 """What is at a server's admin address, and what promtool says of it."""
 
 import http.client
+import json
 import pathlib
 import re
 import subprocess
@@ -18,11 +19,11 @@ class Admin:
         assert found, f"no admin address: {server.ready_line}"
         self.address = found[1], int(found[2])
 
-    def ask(self, path, method="GET"):
+    def ask(self, path, method="GET", **fields):
         """Status, content type and body."""
         connection = http.client.HTTPConnection(*self.address, timeout=30)
         try:
-            connection.request(method, path)
+            connection.request(method, path, headers=fields)
             response = connection.getresponse()
             return response.status, response.getheader("content-type"), response.read().decode()
         finally:
@@ -37,6 +38,17 @@ class Admin:
     def metrics(self):
         """Values by name and labels, as they are written."""
         return dict(_sample(line) for line in self.text().splitlines() if line[:1] != "#")
+
+    @property
+    def url(self):
+        """Where the status page is."""
+        return "http://{}:{}/".format(*self.address)
+
+    def status(self):
+        """What the status page shows, once."""
+        status, content_type, body = self.ask("/status.json")
+        assert (status, content_type) == (200, "application/json"), (status, body)
+        return json.loads(body)
 
     def sum(self, name, **labels):
         """All samples of that name that have these labels, added up."""

@@ -23,14 +23,17 @@ def request(path, *fields, method="GET", version="HTTP/1.1"):
 
 
 class Client:
-    """A connection to `address`: a (host, port) pair, or the path of a Unix socket."""
+    """A connection to `address`: a (host, port) pair, or the path of a Unix socket; `source`: the address
+    that it is from."""
 
-    def __init__(self, address, receive_buffer_bytes=None):
+    def __init__(self, address, receive_buffer_bytes=None, source=None):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         if receive_buffer_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(LIMIT_SECONDS)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.connect(address)
         self.stream = Stream()
 

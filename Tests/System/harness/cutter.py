@@ -1,14 +1,13 @@
 """A proxy that cuts connections in the middle of a frame, as a bad network does."""
 
-import contextlib
 import select
 import socket
-import threading
 
+from .interposer import Interposer
 from .waiting import LIMIT_SECONDS
 
 
-class Cutter:
+class Cutter(Interposer):
     """Stands in front of the server at `address`. The first connections are cut when so many bytes
     of their responses have gone through, one for each of `cuts`; those after them are left alone.
 
@@ -19,43 +18,21 @@ class Cutter:
         self.upstream = address
         self.cuts = list(cuts)
         self.connection_count = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
         self._is_closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    @property
-    def url(self):
-        """Where it listens."""
-        return "http://127.0.0.1:%d" % self._listener.getsockname()[1]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def __exit__(self, *what):
         self._is_closed = True
-        self._listener.close()
+        super().__exit__(*what)
 
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=[client], daemon=True).start()
-
-    def _serve(self, client):
-        with client, contextlib.suppress(OSError):
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                got = client.recv(4096)
-                if not got:
-                    return
-                head += got
-            if head.split(b" ")[1] in (b"/", b"/favicon.ico"):
-                client.sendall(PAGE)
-                return
-            self.connection_count += 1
-            with socket.create_connection(self.upstream, LIMIT_SECONDS) as server:
-                server.sendall(head)
-                self._forward(client, server, self.cuts[0] if self.cuts else None)
+    def answer(self, client, head):
+        if head.split(b" ")[1] in (b"/", b"/favicon.ico"):
+            client.sendall(PAGE)
+            return
+        self.connection_count += 1
+        with socket.create_connection(self.upstream, LIMIT_SECONDS) as server:
+            server.sendall(head)
+            self._forward(client, server, self.cuts[0] if self.cuts else None)
 
     def _forward(self, client, server, left):
         while not self._is_closed:

@@ -2,6 +2,9 @@
 
 It is a child of the test run and dies with it. `trust` and no fsync: nothing here outlives the
 run, and a hard stop of the server alone loses nothing that was committed.
+
+In memory where there is room: a new database is 300 files, and beside anything else that writes
+the kernel makes whoever writes files wait for the disk, a second and more for each database.
 """
 
 import itertools
@@ -16,6 +19,10 @@ import psycopg
 
 from .ports import free_port
 from .waiting import wait_until
+
+MEMORY = pathlib.Path("/dev/shm")
+# A run takes some 200 MB; a container's usual 64 MB of shared memory are too little.
+ROOM_BYTES = 2 << 30
 
 SETTINGS = {
     "fsync": "off",
@@ -32,7 +39,9 @@ class Postgres:
 
     def __init__(self, **settings):
         self.settings = SETTINGS | settings
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="millstream-postgres-"))
+        self.directory = pathlib.Path(
+            tempfile.mkdtemp(prefix="millstream-postgres-", dir=fastest_place())
+        )
         self.port = free_port()
         self.process = None
         self._numbers = itertools.count(1)
@@ -114,7 +123,8 @@ class Postgres:
     def fresh_database(self, template="template0"):
         """The name of a new database, a copy of `template`."""
         name = f"test_{next(self._numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # By copying files: half the time of writing it all to the log, for databases that small.
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
     def drop_database(self, name):
@@ -149,6 +159,15 @@ def execute(conninfo, statement, *parameters):
     with psycopg.connect(conninfo, autocommit=True) as session:
         cursor = session.execute(statement, parameters or None)
         return cursor.fetchall() if cursor.description else []
+
+
+def fastest_place():
+    """The directory for clusters' files: one in memory, or None for the usual temporary one."""
+    try:
+        has_room = shutil.disk_usage(MEMORY).free >= ROOM_BYTES
+    except OSError:
+        return None
+    return MEMORY if has_room and os.access(MEMORY, os.W_OK) else None
 
 
 def program(name):

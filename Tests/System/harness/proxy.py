@@ -34,6 +34,9 @@ class Proxy:
     def __exit__(self, *_):
         self._order(None)
         self._thread.join()
+        # Not by the thread: it may take the order before it was woken for it.
+        self._wake.close()
+        self._woken.close()
 
     # What a test tells it; each returns when it is done.
 
@@ -178,6 +181,5 @@ class Proxy:
 
     def _end(self):
         self._close_all()
-        for one in (self._listener, self._wake, self._woken):
-            one.close()
+        self._listener.close()
         self._loop.close()

@@ -37,7 +37,8 @@ def environment(**variables):
         for name, value in os.environ.items()
         if not name.startswith(("MILLSTREAM_", "PG")) and name != "DATABASE_URL"
     }
-    return kept | variables
+    # A server that is to end shall not take its time over it, if that is not what is tested.
+    return kept | {"MILLSTREAM_DRAIN": "0s"} | variables
 
 
 def run(*arguments, input=None, limit=60, **variables):
@@ -54,7 +55,16 @@ def run(*arguments, input=None, limit=60, **variables):
 class Server:
     """One running server; made by the fixture `serve`, which also stops it."""
 
-    def __init__(self, database, *flags, listen="127.0.0.1:0", admin="none", **variables):
+    def __init__(
+        self,
+        database,
+        *flags,
+        listen="127.0.0.1:0",
+        admin="none",
+        launcher=(),
+        descriptors=(),
+        **variables,
+    ):
         arguments = [binary(), "serve"]
         if database:
             arguments += ["--database", database]
@@ -69,7 +79,8 @@ class Server:
         self.log = []
         self.process = subprocess.Popen(
             # It shall not outlive the test run, whatever ends that.
-            ["setpriv", "--pdeathsig", "TERM", *arguments, *flags],
+            ["setpriv", "--pdeathsig", "TERM", *launcher, *arguments, *flags],
+            pass_fds=descriptors,
             env=environment(**{"MILLSTREAM_SECRET": SECRET} | variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -77,7 +88,7 @@ class Server:
         )
         self._reader = threading.Thread(target=self._collect_log, daemon=True)
         self._reader.start()
-        self.ready_line = self.wait_for_line(r" ready |\"ready\"", "the ready line")
+        self.ready_line = self.wait_for_line(r" info ready |\"ready\"", "the ready line")
         self.address = self._address()
 
     # Its log

@@ -16,6 +16,11 @@ def _ptrace(request, thread):
         raise OSError(code, os.strerror(code))
 
 
+def last_thread(process):
+    """The thread that was started last, that of the last loop: ThreadSanitizer has one before."""
+    return max(int(name) for name in os.listdir(f"/proc/{process.pid}/task"))
+
+
 @contextlib.contextmanager
 def stopped(thread):
     """`thread` is its id, as in `/proc/PID/task`."""

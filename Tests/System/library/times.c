@@ -39,5 +39,7 @@ int main(void) {
   CREATE_WITH(retry_ms);
   CREATE_WITH(idle_timeout_ms);
   CREATE_WITH(safety_poll_ms);
+  CREATE_WITH(presence_grace_ms);
+  CREATE_WITH(hole_wait_ms);
   return 0;
 }

@@ -1,0 +1,115 @@
+/// What a client asked for that wants several streams on one connection.
+struct SubscriptionSet {
+  /// One that it asked for.
+  enum Entry: Equatable {
+    /// It gets this stream.
+    case stream(name: String)
+    /// It gets all native streams whose names fit.
+    case pattern(String)
+    /// It does not; the status says why.
+    case refused(status: Int)
+
+    /// As the opening says it; `position`: where it begins, if that is known of a stream.
+    func json(at position: CursorVector.Position?) -> String {
+      switch self {
+      case .stream(let name):
+        #"{"name":\#(Entry.quoted(name))\#(position.map { #","id":"\#($0.text)""# } ?? "")}"#
+      case .pattern(let text): #"{"pattern":\#(Entry.quoted(text))}"#
+      case .refused(let status): #"{"status":\#(status)}"#
+      }
+    }
+
+    private static func quoted(_ text: String) -> String {
+      String(decoding: JSONString.encode(text.utf8), as: UTF8.self)
+    }
+  }
+
+  let store: StoreKind
+  /// The bytes that go before the first frame: the head of the response.
+  var head: [UInt8]
+  /// In the order in which it asked.
+  private(set) var entries: [Entry] = []
+  /// The streams that it gets, each once.
+  var subscriptions: [Subscription] = []
+  /// Where the client was in each of them.
+  let cursor: SetCursor
+  private var numbers: [CursorVector.Key: Int] = [:]
+
+  init(store: StoreKind, head: [UInt8], cursor: SetCursor) {
+    self.store = store
+    self.cursor = cursor
+    self.head = head
+  }
+
+  /// Adds what was asked for next. Who asks for a stream twice gets it once, from the earlier place on.
+  mutating func add(_ subscription: Subscription) {
+    let key = subscription.key
+    guard let known = numbers[key] else {
+      numbers[key] = subscriptions.count
+      subscriptions.append(subscription)
+      return entries.append(subscription.entry)
+    }
+    // The cursor could not tell these two apart.
+    guard subscriptions[known].name == subscription.name else { return addRefused(status: 409) }
+    subscriptions[known].cursor = subscriptions[known].cursor.earlier(of: subscription.cursor)
+    entries.append(subscription.entry)
+  }
+
+  mutating func addRefused(status: Int) {
+    entries.append(.refused(status: status))
+  }
+
+  /// Takes out the subscriptions with these numbers, which are refused for these statuses.
+  mutating func refuse(_ statuses: [Int: Int]) {
+    for (number, status) in statuses {
+      for index in entries.indices where entries[index] == subscriptions[number].entry {
+        entries[index] = .refused(status: status)
+      }
+    }
+    subscriptions = subscriptions.indices.filter { statuses[$0] == nil }.map { subscriptions[$0] }
+  }
+
+  /// The patterns, each with the number of its entry.
+  var patterns: [(entry: Int, subscription: Subscription)] {
+    subscriptions.filter(\.isPattern).compactMap { subscription in
+      entries.firstIndex(of: subscription.entry).map { ($0, subscription) }
+    }
+  }
+
+  /// The status that refuses all of it; nil: there is something that it gets. If one of its streams may be had
+  /// later, it is no refusal for good.
+  var refusal: Int? {
+    guard subscriptions.isEmpty else { return nil }
+    let statuses = entries.compactMap { entry -> Int? in
+      if case .refused(let status) = entry { status } else { nil }
+    }
+    return statuses.first { $0 == HTTPResponse.unavailable.status } ?? statuses.first
+  }
+
+  /// What is known of the client as a whole: who it is, and the earliest end of its permissions.
+  var context: ConnectionContext? {
+    let contexts = subscriptions.compactMap(\.context)
+    let whole = contexts.first { $0.member != nil } ?? contexts.first
+    return whole?.ending(by: contexts.compactMap(\.expiresAt).min())
+  }
+}
+
+extension Subscription {
+  /// As the opening says it.
+  fileprivate var entry: SubscriptionSet.Entry { isPattern ? .pattern(name) : .stream(name: name) }
+
+  fileprivate var key: CursorVector.Key {
+    isPattern ? Carrier.Pattern(storageName).key : CursorVector.Key(name.utf8)
+  }
+}
+
+extension CursorRequest {
+  /// Of two places the one with more to come; from now on is the last of all.
+  fileprivate func earlier(of other: CursorRequest) -> CursorRequest {
+    switch (self, other) {
+    case (.after(let id, _), .after(let otherID, _)): id <= otherID ? self : other
+    case (.after, _): self
+    default: other
+    }
+  }
+}

@@ -1,0 +1,10 @@
+/// A client whose request is here, until it is let in or refused.
+struct Arrival {
+  var requestID = RequestID()
+  /// Its own address, not that of a trusted proxy; nil: it has none, as on a Unix socket.
+  var address: NetworkAddress?
+  /// What lets a page of another origin read the answer.
+  var originFields: [(name: String, value: String)] = []
+  /// What has to be remembered of it; nil: nothing.
+  var admission: Admission?
+}
