@@ -3,7 +3,8 @@
 struct OperatingFailure: Error, CustomStringConvertible {
   let description: String
 
+  /// What a server or Postgres says may be in it, and it is printed in a terminal.
   init(_ description: String) {
-    self.description = description
+    self.description = PrintableText.lines(description)
   }
 }

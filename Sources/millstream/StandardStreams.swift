@@ -5,7 +5,10 @@ import Glibc
 enum StandardStreams {
   static func output(_ line: String) { write(Array(line.utf8) + [0x0a], to: STDOUT_FILENO) }
 
-  static func notice(_ line: String) { write(Array(line.utf8) + [0x0a], to: STDERR_FILENO) }
+  /// For people: whatever a server or an error brings into it, a terminal is told nothing by it.
+  static func notice(_ text: String) {
+    write(Array(PrintableText.lines(text).utf8) + [0x0a], to: STDERR_FILENO)
+  }
 
   /// Bytes that cannot be written are lost: there is nobody left to tell.
   private static func write(_ bytes: [UInt8], to descriptor: Int32) {

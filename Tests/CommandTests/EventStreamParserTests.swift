@@ -71,6 +71,9 @@ import Testing
     var parser = EventStreamParser()
     _ = parser.consume("retry: 50\nretry: 1s\nretry: -1\nretry:\n".utf8)
     #expect(parser.retryMs == 50)
+    _ = parser.consume(
+      "retry: 9223372036854775808\nretry: \(String(repeating: "9", count: 400))\n".utf8)
+    #expect(parser.retryMs == 50)
   }
 
   @Test func aByteOrderMarkIsOneOnlyAtTheBeginning() {

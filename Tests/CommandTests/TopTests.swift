@@ -31,12 +31,6 @@ import Testing
     #expect(Figures.bars([0, 1, 4, 8], width: 3) == "▁▄█")
     #expect(Figures.bars([0, 0], width: 5) == "" && Figures.bars([1], width: -3) == "")
   }
-
-  /// Names may hold what moves the cursor, and what turns text around.
-  @Test func nothingInANameReachesTheTerminalAsACommand() {
-    #expect(
-      Figures.printable("a\u{9b}2Jb\u{1b}[mc\u{202e}d é") == "a\u{fffd}2Jb\u{fffd}[mc\u{fffd}d é")
-  }
 }
 
 @Suite struct JSONTreeTests {
@@ -101,7 +95,7 @@ import Testing
       ))
     var screen = TopScreen(columns: 100, rows: nil, hasColors: false, server: "here:1")
     let lines = screen.draw(report, problem: "\u{1b}c")
-    #expect(lines.allSatisfy { Figures.printable($0) == $0 })
+    #expect(lines.allSatisfy { PrintableText.line($0) == $0 })
   }
 
   @Test(arguments: ["1e999", "-1e999", "1e300", "-1e18", "9223372036854775807", "5e-324"])

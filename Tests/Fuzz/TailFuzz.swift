@@ -62,4 +62,6 @@ private func check(_ event: EventStreamParser.Event, cursor: String, _ expected:
   precondition(event.data == String(decoding: expected.data, as: UTF8.self))
   precondition(cursor == String(decoding: expected.lastEventID, as: UTF8.self))
   precondition(event.id ?? cursor == cursor)
+  let shown = EventPrinter(isRaw: true, isForTerminal: true, count: nil).text(of: event)
+  precondition(PrintableText.lines(shown) == shown, "a terminal is told what to do")
 }

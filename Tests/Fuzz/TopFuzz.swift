@@ -22,6 +22,6 @@ private func check(_ lines: [String], _ columns: Int, _ rows: Int?) {
   precondition(lines.count <= rows ?? .max, "too many lines")
   for line in lines {
     precondition(line.count <= max(columns, 20), "too long a line")
-    precondition(Figures.printable(line) == line, "a terminal is told what to do")
+    precondition(PrintableText.line(line) == line, "a terminal is told what to do")
   }
 }

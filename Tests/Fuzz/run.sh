@@ -46,7 +46,9 @@ sources="
   Sources/Millstream/Presence/PresenceKey.swift Sources/Millstream/Presence/PresenceQuestion.swift
   Sources/Millstream/Store/ControlReading.swift Sources/Millstream/Stream/StoreKind.swift
   Sources/Millstream/Stream/StreamIdentity.swift Sources/millstream/Status/AdminHosts.swift
-  Sources/millstream/Tail/EventStreamParser.swift Sources/millstream/Tail/ResponseHead.swift
+  Sources/millstream/Tail/EventPrinter.swift Sources/millstream/Tail/EventStreamParser.swift
+  Sources/millstream/PrintableText.swift Sources/millstream/StandardStreams.swift
+  Sources/millstream/Tail/ResponseHead.swift
   Sources/millstream/Top/Figures.swift Sources/millstream/Top/JSONTree.swift
   Sources/millstream/Top/StatusReport.swift Sources/millstream/Top/TopScreen.swift
   Sources/millstream/Settings/TOMLParser.swift Sources/millstream/Settings/TOMLSetting.swift Tests/Fuzz/BrowserParser.swift"

@@ -1,11 +1,15 @@
 """Proves the commands beside `serve`: sign, publish, tail, install, doctor."""
 
+import contextlib
+import os
+import pty
 import re
 import signal
 import subprocess
 
 import pytest
 
+from harness.interposer import Interposer
 from harness.names import SECRET, sign
 from harness.native import Publisher
 from harness.pgmq import Queue
@@ -221,6 +225,52 @@ def test_tail_says_why_it_was_refused(serve, full_database):
     server = serve(full_database)
     said = complaint(run("tail", url(server, "/pgbus/streams/unsigned")))
     assert "404" in said, said
+
+
+# What an application, or whoever writes to it, has put into a message: a title, a screen without text.
+HOSTILE = "\x1b]0;t\x07\x9b2J\x7fend"
+
+
+def in_terminal(*arguments):
+    """What a command shows on a terminal, both of its outputs."""
+    terminal, child = pty.openpty()
+    with os.fdopen(terminal, "rb", buffering=0) as shown:
+        process = subprocess.Popen(
+            [binary(), *arguments], env=environment(MILLSTREAM_SECRET=SECRET),
+            stdin=subprocess.DEVNULL, stdout=child, stderr=child)
+        os.close(child)
+        process.wait(30)
+        text = b""
+        with contextlib.suppress(OSError):  # The other side is closed.
+            while data := shown.read(1 << 16):
+                text += data
+    return text.decode().replace("\r\n", "\n")
+
+
+def test_tail_tells_a_terminal_nothing(serve, native_database):
+    server = serve(native_database)
+    with Publisher(native_database, "chat") as publisher:
+        publisher.send(HOSTILE)
+    arguments = ["tail", url(server, native_path("chat")), "--since", "0", "--count", "1"]
+    assert HOSTILE in output(run(*arguments)), "a program gets it as it is"
+    shown = in_terminal(*arguments)
+    assert "\ufffd]0;t\ufffd\ufffd2J\ufffdend" in shown
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
+
+
+class Refusal(Interposer):
+    """A server that speaks to the terminal of whoever it refuses."""
+
+    def answer(self, client, head):
+        client.sendall(b"HTTP/1.1 404 " + HOSTILE.encode() + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("command", ["tail", "top"])
+def test_a_refusal_tells_a_terminal_nothing(command):
+    with Refusal() as refusal:
+        arguments = [refusal.url] if command == "tail" else ["--admin", refusal.url, "--once"]
+        shown = in_terminal(command, *arguments)
+    assert "404" in shown and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", shown)
 
 
 # install

@@ -4,18 +4,21 @@ final class DoctorReport {
   private(set) var hasFailed = false
 
   func ok(_ text: String) {
-    StandardStreams.output("ok   " + text)
+    say("ok   " + text)
   }
 
   /// It works, but not as well as it could, or not for long.
   func warn(_ text: String, _ remedy: String) {
-    StandardStreams.output("warn \(text)\n       \(remedy)")
+    say("warn \(text)\n       \(remedy)")
   }
 
   func fail(_ text: String, _ remedy: String) {
     hasFailed = true
-    StandardStreams.output("FAIL \(text)\n       \(remedy)")
+    say("FAIL \(text)\n       \(remedy)")
   }
+
+  /// Names and errors that others have written are in it, and it is for people alone.
+  private func say(_ text: String) { StandardStreams.output(PrintableText.lines(text)) }
 
   /// One check that asks Postgres; an answer that is an error fails it.
   /// - Parameter grants: what a role needs that may not ask.

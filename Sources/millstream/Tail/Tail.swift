@@ -12,6 +12,9 @@ struct Tail: ParsableCommand, EnvironmentOptions.Source {
       connection, and do not count for --count; with --raw they are printed like the others. When the \
       connection is lost, reads on from the last id. Ends at --count, or with SIGINT.
 
+      In a terminal, control characters of the text are shown as '\u{fffd}', so that it obeys no message; a \
+      file or another program gets the text as it is.
+
       Examples:
         millstream tail chat
         millstream tail chat --since 0 --count 10
@@ -67,7 +70,7 @@ struct Tail: ParsableCommand, EnvironmentOptions.Source {
   func run() throws {
     // Every line is out as soon as it is printed, so there is nothing left to do.
     signal(SIGINT) { _ in _exit(0) }
-    var printer = EventPrinter(isRaw: raw, count: count)
+    var printer = EventPrinter(isRaw: raw, isForTerminal: Terminal.isThere, count: count)
     var client = EventStreamClient(url: try url())
     try client.run(take: { printer.print($0) }, notice: { Tail.tell($0) })
   }

@@ -1,4 +1,4 @@
-/// Figures as people read them, and texts as a terminal may have them.
+/// Figures as people read them.
 enum Figures {
   /// With a comma between thousands; millions and more are shortened.
   static func count(_ value: Double) -> String {
@@ -39,20 +39,6 @@ enum Figures {
     guard let highest = shown.max(), highest > 0 else { return "" }
     let bars = Array(" ▁▂▃▄▅▆▇█")
     return String(shown.map { bars[$0 > 0 ? max(Int($0 / highest * 8), 1) : 0] })
-  }
-
-  /// Nothing that moves a terminal's cursor, or the direction of its text.
-  static func printable(_ text: String) -> String {
-    var safe = ""
-    for scalar in text.unicodeScalars {
-      let isSafe =
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate: false
-        default: true
-        }
-      safe.unicodeScalars.append(isSafe ? scalar : "\u{fffd}")
-    }
-    return safe
   }
 
   private static func decimal(_ value: Double, _ digits: Int) -> String {

@@ -22,7 +22,7 @@ struct StatusReport {
     switch event.type {
     case "history":
       columns = tree["columns"].list.compactMap(\.string)
-      points = tree["points"].list.map(\.list)
+      points = tree["points"].list.suffix(StatusReport.maximumPoints).map(\.list)
       lastNumber = tree["number"].number
     case "snapshot":
       snapshot = tree

@@ -179,7 +179,7 @@ struct TopScreen {
     for (index, cell) in cells.enumerated() {
       let width = abs(cell.width)
       if index > 0 && text.count + width > columns { break }
-      let safe = Figures.printable(cell.text)
+      let safe = PrintableText.line(cell.text)
       let clipped = safe.count < width ? safe : String(safe.prefix(max(width - 2, 1))) + "…"
       let padding = String(repeating: " ", count: max(width - clipped.count, 0))
       text += cell.width < 0 ? padding + clipped : clipped + padding
@@ -197,7 +197,7 @@ struct TopScreen {
     var left = columns
     var text = ""
     for (piece, style) in pieces where left > 0 {
-      let shown = String(Figures.printable(piece).prefix(left))
+      let shown = String(PrintableText.line(piece).prefix(left))
       left -= shown.count
       let isStyled = hasColors && style != .plain && !shown.isEmpty
       text += isStyled ? "\u{1b}[\(style.rawValue)m\(shown)\u{1b}[0m" : shown
