@@ -327,7 +327,7 @@ import Testing
     bench.settle()
     bench.forget()
     let remote = bench.remotes[0]
-    remote.notified = { [unowned remote] _, _ in
+    remote.notified = { [unowned bench, unowned remote] _, _ in
       bench.heard[1].append("one")
       remote.stop()
     }
