@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -226,6 +227,30 @@ def test_limits_are_those_of_all_loops(limited, clients):
         client.close()
     for _ in range(3):
         wait_until(lambda: status(server) == 200, "all places are free")
+
+
+def test_those_who_come_and_go_at_all_loops_at_once_are_counted(limited, clients):
+    """Four threads want the same lock; no place is lost by that, and none is given twice."""
+    server = limited("--loops", "4", "--max-per-address", "100")
+
+    def come_and_go():
+        for _ in range(40):
+            with contextlib.ExitStack() as stack:
+                some = [stack.enter_context(server.get(PATH)) for _ in range(16)]
+                assert {each.head.status for each in some} <= {200, 429}
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for done in [pool.submit(come_and_go) for _ in range(8)]:
+            done.result()
+    taken = []
+
+    def are_taken():
+        client = clients(server.get(PATH))
+        taken.extend([client] if client.head.status == 200 else [])
+        return len(taken) == 100
+
+    wait_until(are_taken, "all places are free", pause=0)
+    assert {status(server) for _ in range(20)} == {429}
 
 
 # Behind proxies

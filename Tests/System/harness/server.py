@@ -37,6 +37,9 @@ def environment(**variables):
         for name, value in os.environ.items()
         if not name.startswith(("MILLSTREAM_", "PG")) and name != "DATABASE_URL"
     }
+    # What the sanitizers' runs put into the program; whatever starts it, like setpriv, has no use for it.
+    if preload := os.environ.get("MILLSTREAM_PRELOAD"):
+        kept["LD_PRELOAD"] = preload
     # A server that is to end shall not take its time over it, if that is not what is tested.
     return kept | {"MILLSTREAM_DRAIN": "0s"} | variables
 
