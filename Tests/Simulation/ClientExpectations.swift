@@ -133,8 +133,9 @@ extension SimulatedClient {
   private func skip(from low: Int64, to high: Int64) {
     guard low <= high, high > last else { return fails("a gap up to \(high), and it has \(last)") }
     gaps.append(low...high)
-    // A slow client that has got nothing since it was told to begin anew may be told of any of the later ones.
-    if isAnew && incarnation == nil && queue.incarnations.count > 1 { return last = high }
+    // A slow client that has got nothing since it came, or was told to begin anew, may be told of any of the
+    // later ones.
+    if incarnation == nil && queue.incarnations.count > 1 { return last = high }
     let other = incarnation ?? stream.flatMap { queue.incarnation(of: $0) }
     guard let other else { return }
     // Of one that is not there any more, all is removed.

@@ -104,7 +104,8 @@ extension World {
       }
       if stream.order.givenUp.count > 64 { fails("too many given up") }
     }
-    if dispatcher.reminded.count > streams.count { fails("too many reminders") }
+    let reminded = Set(dispatcher.reminded.map { ObjectIdentifier($0) })
+    if reminded.count < dispatcher.reminded.count { fails("a stream is reminded of twice") }
   }
 
   /// One that waited for what was stored before it may find no room when its time comes.

@@ -355,7 +355,8 @@ extension SimulatedClient {
   /// What it comes back with.
   func cursor(at position: CursorVector.Position) -> Cursor {
     let suffix = position.epoch.map { "-" + String($0, radix: 16) } ?? ""
-    let isUntouched = position.id == came?.id && lastReceived == came?.id && !isAnew
+    let hasNothing = openedStep == nil || lastReceived == came?.id && !isAnew
+    let isUntouched = position.id == came?.id && hasNothing
     let own = position.id == 0 ? known(position) : incarnation ?? known(position)
     return Cursor(
       id: position.id, text: "\(position.id)\(suffix)",

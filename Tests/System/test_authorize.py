@@ -4,6 +4,7 @@ becomes of clients while it is slow, down, or talks nonsense. The application is
 import contextlib
 import re
 import select
+import signal
 import time
 
 import pytest
@@ -413,6 +414,28 @@ def test_a_token_waits_for_the_first_keys(serve, native_database, application):
     field = bearer({"streams": ["room"]}, key, "RS256", kid="a")
     with server.get(NATIVE + "room", field) as client:
         application.wait_for_requests(1)
+        application.release()
+        assert client.head.status == 200
+
+
+def test_a_reload_is_no_answer_to_who_waits_for_a_key(serve, native_database, application):
+    first, second = private_key("ES256"), private_key("ES256")
+    application.answer = lambda path, headers: (200, jwks(first=first).encode())
+    server = serve(native_database, "--jwks-url", application.url, "--jwks-refresh", "500ms")
+    claims = {"streams": ["room"]}
+    assert status(server, NATIVE + "room", bearer(claims, first, "ES256", kid="first")) == 200
+
+    def answer(path, headers):
+        application.hold()
+        return 200, jwks(first=first, second=second).encode()
+
+    application.answer = answer
+    application.wait_for_requests(len(application.requests) + 1)
+    with server.get(NATIVE + "room", bearer(claims, second, "ES256", kid="second")) as client:
+        with server.get(NATIVE + "room", bearer(claims, first, "ES256", kid="first")) as other:
+            assert other.head.status == 200
+        server.send_signal(signal.SIGHUP)
+        server.wait_for_line(" info reloaded", "the reload")
         application.release()
         assert client.head.status == 200
 

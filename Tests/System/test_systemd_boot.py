@@ -64,16 +64,19 @@ settled
 say "status after it" "$(is StatusText)"
 
 echo 0 >/tmp/answered
+touch /tmp/load
 {
   answered=0 others=0
-  while [ -e /tmp/answered ]; do
+  while [ -e /tmp/load ]; do
     if [ "$(answer)" = 404 ]; then answered=$((answered + 1)); else others=$((others + 1)); fi
-    [ -e /tmp/answered ] && echo $answered >/tmp/answered
+    # At once, or a reader could find it empty.
+    echo $answered >/tmp/answered.new
+    mv /tmp/answered.new /tmp/answered
   done
   echo "others under load: $others"
 } &
 for _ in 1 2 3 4; do
-  while [ -e /tmp/answered ]; do curl -sN http://127.0.0.1:8080/streams/open:1; done >/dev/null &
+  while [ -e /tmp/load ]; do curl -sN http://127.0.0.1:8080/streams/open:1; done >/dev/null &
 done
 echo second >/etc/millstream/secrets
 for _ in 1 2 3; do
@@ -84,7 +87,7 @@ for _ in 1 2 3; do
   say "restart" "$? $([ "$(is MainPID)" != "$before" ] && echo new)"
 done
 [ "$(cat /tmp/answered)" -ge 30 ] && echo "answered under load: enough"
-rm /tmp/answered
+rm /tmp/load
 systemctl stop --quiet $unit
 wait
 

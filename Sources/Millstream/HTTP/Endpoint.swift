@@ -289,11 +289,14 @@ public final class Endpoint {
     return true
   }
 
+  /// From now on tokens are verified by these.
+  package func use(_ keys: [TokenKey]) { router.tokens?.keys = keys }
+
   /// An attempt to fetch keys is over; nil: without success, and the old ones stay.
   package func tokenKeysCame(_ keys: [TokenKey]?) {
     areTokenKeysAway = keys == nil
     if let keys {
-      router.tokens?.keys = keys
+      use(keys)
     } else {
       instance.parts.writer.statistics.failedKeyFetches += 1
     }

@@ -47,7 +47,8 @@ class PostgresSession {
   var open: [Query] = []
   var openHead = 0
   private var resolver: HostResolver?
-  private var hasLogged = false
+  /// What was warned of since the session was last ready.
+  private var warned: Set<Trouble> = []
   /// How many times it has become ready, and how many attempts or sessions have failed.
   private(set) var timesReady: UInt64 = 0
   private(set) var timesFailed: UInt64 = 0
@@ -229,7 +230,9 @@ class PostgresSession {
   }
 
   private func answered(_ isPrimary: Bool, _ timeline: String) {
-    if !isPrimary { log("is a standby, which sends no notifications; looking for the primary") }
+    if !isPrimary {
+      log("is a standby, which sends no notifications; looking for the primary", .standby)
+    }
     self.timeline = timeline
     checkedAtMs = Clock.system.monotonicMs
     perform(machine.checked(isPrimary: isPrimary))
@@ -237,7 +240,7 @@ class PostgresSession {
 
   private func announceReady() {
     logger.info("postgres session is ready", metadata: ["session": "\(name)"])
-    hasLogged = false
+    warned = []
     timesReady += 1
     lastFailure = nil
     setDeadline()
@@ -251,23 +254,28 @@ class PostgresSession {
     connection.map { String(cString: PQerrorMessage($0)).trimmed } ?? "out of memory"
   }
 
-  func fail(_ reason: String) {
+  func fail(_ reason: String) { fail(reason, .away) }
+
+  private func fail(_ reason: String, _ trouble: Trouble) {
     if machine.isStopped { return }
-    log(reason.isEmpty ? "the connection broke" : reason)
+    log(reason.isEmpty ? "the connection broke" : reason, trouble)
     perform(machine.failed())
   }
 
-  /// The first failure of a row is a warning; the rest would only fill the log.
-  private func log(_ reason: String) {
+  /// A server that is a standby is somebody's to change, also where it was away at first.
+  private enum Trouble { case away, standby }
+
+  /// The first failure of a row is a warning, of each kind; the rest would only fill the log.
+  private func log(_ reason: String, _ trouble: Trouble) {
     let reason = reason.split(separator: "\n").joined(separator: "; ")
     lastFailure = reason
     let metadata: Logger.Metadata = [
       "session": "\(name)", "attempt": "\(machine.failures + 1)", "reason": "\(reason)",
     ]
+    let isFirst = warned.insert(trouble).inserted
     logger.log(
-      level: hasLogged ? .debug : .warning, "postgres is away; trying again until it comes",
+      level: isFirst ? .warning : .debug, "postgres is away; trying again until it comes",
       metadata: metadata)
-    hasLogged = true
   }
 
   private func drop() {
@@ -298,7 +306,7 @@ class PostgresSession {
   private func checkAgain() {
     checkedAtMs = Clock.system.monotonicMs
     askWhatServer { [unowned self] isPrimary, timeline in
-      if !isPrimary { return fail("became a session with a standby") }
+      if !isPrimary { return fail("became a session with a standby", .standby) }
       if timeline != self.timeline { fail("became a session with another primary") }
     }
     setDeadline(isSignOfLifeDue: true)

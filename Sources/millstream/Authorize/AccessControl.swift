@@ -8,6 +8,7 @@ final class AccessControl {
     var keys: TokenKeySource.Settings?
   }
 
+  private unowned let endpoint: Endpoint
   private let client: HTTPClient
   private let authorizer: ApplicationAuthorizer?
   private let keySource: TokenKeySource?
@@ -17,6 +18,7 @@ final class AccessControl {
     _ settings: Settings, loop: EventLoop, instance: Instance, endpoint: Endpoint, logger: Logger
   ) {
     guard settings.application != nil || settings.keys != nil else { return nil }
+    self.endpoint = endpoint
     // One more for the keys.
     let client = HTTPClient(loop: loop, connections: (settings.application?.concurrency ?? 0) + 1)
     self.client = client
@@ -42,7 +44,9 @@ final class AccessControl {
   func start() { keySource?.start() }
 
   /// The keys of tokens that are in files have changed.
-  func filesChanged(_ otherKeys: [TokenKey]) { keySource?.filesChanged(otherKeys) }
+  func filesChanged(_ otherKeys: [TokenKey]) {
+    if let keySource { endpoint.use(keySource.filesChanged(otherKeys)) }
+  }
 
   /// Nobody is asked any more; the endpoint has to be stopped before.
   func stop() {

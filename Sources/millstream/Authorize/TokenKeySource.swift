@@ -44,10 +44,11 @@ final class TokenKeySource {
 
   func stop() { timer.stop() }
 
-  /// The files have been read again: what was fetched stays valid beside what is in them now.
-  func filesChanged(_ otherKeys: [TokenKey]) {
+  /// The files have been read again: what was fetched stays valid beside what is in them now. Nobody who
+  /// waits for a fetch has got an answer with that.
+  func filesChanged(_ otherKeys: [TokenKey]) -> [TokenKey] {
     settings.otherKeys = otherKeys
-    if !fetchedKeys.isEmpty { came(otherKeys + fetchedKeys) }
+    return otherKeys + fetchedKeys
   }
 
   /// Whether keys are on their way, for a token that names an unknown one.
