@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from harness.client import Closed
 from harness.manystreams import Event, ManyStreams, Pattern
 from harness.native import Publisher
 from harness.pgmq import Queue
@@ -170,7 +171,11 @@ def test_the_place_of_a_stream_that_was_closed_alone_is_free(start, close):
 
     def status(name):
         with server.get(native_path(name)) as client:
-            return client.head.status
+            try:
+                return client.head.status
+            except Closed:
+                # It came to the other loop, which closes what it has of the stream a moment later.
+                return None
 
     with ManyStreams(server, "a", "b") as many:
         assert status("b") == 503

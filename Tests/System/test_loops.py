@@ -236,7 +236,7 @@ def test_as_many_loops_as_processors(native_database):
         text=True,
     ) as server:
         try:
-            ready = next(line for line in server.stderr if " ready " in line)
+            ready = next(line for line in server.stderr if " info ready " in line)
         finally:
             server.terminate()
             server.communicate()
