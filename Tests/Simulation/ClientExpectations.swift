@@ -67,8 +67,7 @@ extension SimulatedClient {
     case .committed where record.isRemoved:
       if isOwedGap(record) { fails("m\(record.serial) was removed, and it was not told") }
     case .committed:
-      let wasLate = record.committedMs - record.lockedMs >= world.holeWaitMs
-      if record.id > start ?? .max && !wasLate {
+      if record.id > start ?? .max && !wasLate(record) {
         fails("m\(record.serial), id \(record.id), was left out")
       }
       passed[record.serial] = world.steps
@@ -76,8 +75,13 @@ extension SimulatedClient {
   }
 
   private func isOwedGap(_ record: MessageRecord) -> Bool {
-    record.mustBeTold && last > 0 && record.id > last
+    record.mustBeTold && last > 0 && record.id > last && !wasLate(record)
       && record.id >= record.incarnation?.firstRead ?? 0 && !isInGap(record)
+  }
+
+  /// Nobody waited for it any more when it was committed: it comes without an id, if at all.
+  private func wasLate(_ record: MessageRecord) -> Bool {
+    record.committedMs - record.lockedMs >= world.holeWaitMs
   }
 
   /// Whoever was told of a gap knows that it is in there.
@@ -155,7 +159,7 @@ extension SimulatedClient {
 
   /// Whoever had it had all before it, and it was never away.
   private func isKeptInOrder(_ record: MessageRecord) -> Bool {
-    record.isThere && record.committedMs - record.lockedMs < world.holeWaitMs
+    record.isThere && !wasLate(record)
   }
 
   // MARK: Ephemerals
@@ -210,7 +214,6 @@ extension SimulatedClient {
   private func isOwedLate(_ record: MessageRecord, passedAt step: Int) -> Bool {
     guard let liveSince, let openedStep, !isInGap(record) else { return false }
     return liveSince < step && openedStep < liveSince && !hasStalled
-      && record.committedMs - record.lockedMs >= world.holeWaitMs
-      && world.writer.statistics.forgottenHoles == 0
+      && wasLate(record) && world.writer.statistics.forgottenHoles == 0
   }
 }

@@ -92,6 +92,7 @@ extension World {
   }
 
   private func checkStreams() {
+    defer { checkedMs = postgres.nowMs }
     excuseDroppedEphemerals()
     excuseWhoFallsBehind()
     for stream in dispatcher.registry.streams {
@@ -112,13 +113,13 @@ extension World {
   private func excuseDroppedEphemerals() {
     guard writer.statistics.droppedEphemerals > droppedEphemerals else { return }
     droppedEphemerals = writer.statistics.droppedEphemerals
-    for ephemeral in ephemerals where ephemeral.lastMs >= postgres.nowMs { ephemeral.owed = [] }
+    for ephemeral in ephemerals where ephemeral.lastMs >= checkedMs { ephemeral.owed = [] }
   }
 
   /// Whoever falls behind while one waits for its turn may find it gone from the log, as may anybody
   /// whose turn to be sent to comes after a small log was trimmed.
   private func excuseWhoFallsBehind() {
-    let waiting = ephemerals.filter { $0.lastMs >= postgres.nowMs && !$0.owed.isEmpty }
+    let waiting = ephemerals.filter { $0.lastMs >= checkedMs && !$0.owed.isEmpty }
     for ephemeral in waiting { ephemeral.owed.formIntersection(receptive(to: ephemeral.queue)) }
     for stream in dispatcher.registry.streams where stream.log.floor > 0 {
       guard let queue = postgres.queue(stream.store, stream.storageName),
@@ -134,11 +135,12 @@ extension World {
 
   /// What was in a log when the stream began anew, and was not stored, is lost with it.
   private func excuseEphemerals(of stream: Stream) {
-    guard let queue = postgres.queue(stream.store, stream.storageName),
-      queue.seenIdentity != stream.identity
-    else { return }
-    queue.seenIdentity = stream.identity
-    for ephemeral in ephemerals where ephemeral.queue === queue { ephemeral.owed = [] }
+    guard let queue = postgres.queue(stream.store, stream.storageName) else { return }
+    let isAnother = queue.seenIdentity != stream.identity || queue.seenTip > stream.log.tip
+    (queue.seenIdentity, queue.seenTip) = (stream.identity, stream.log.tip)
+    for ephemeral in ephemerals where isAnother && ephemeral.queue === queue {
+      ephemeral.owed = []
+    }
   }
 
   /// Everybody leaves, and nothing is left of anything.

@@ -101,6 +101,7 @@ final class SimulatedQueue {
   var rewoundMs: Int64 = 0
   /// Which incarnation the streamer knew after the last step.
   var seenIdentity: Int64 = 0
+  var seenTip: Int64 = 0
   var seenFloor: Int64 = 0
 
   init(store: StoreKind, name: String) {

@@ -138,7 +138,7 @@ final class SimulatedPostgres {
   /// PREPARE TRANSACTION, which Postgres refuses where a notification is part of it.
   func prepare(_ transaction: SimulatedTransaction) {
     guard transaction.notifications.isEmpty, transaction.outbox.isEmpty else { return }
-    if !transaction.name.hasPrefix("-1/") {
+    if !transaction.isPrepared {
       transaction.name = "-1/\(transaction.name.dropFirst(2))"
     }
   }

@@ -17,6 +17,8 @@ final class SimulatedTransaction {
     startedMs = nowMs
   }
 
+  var isPrepared: Bool { name.hasPrefix("-1/") }
+
   /// `nextval` locks first, and to the end of the transaction.
   func lock(_ relation: Int64, nowMs: Int64) {
     if lockedMs(relation) == nil { locks.append((relation, nowMs)) }

@@ -35,7 +35,11 @@ import Testing
   }
 
   /// Seeds that have found a fault; they mean what they did until the steps or their weights change.
-  @Test(.enabled(if: !isAsked), arguments: [8_152_733_641_109_040_079 as UInt64])
+  @Test(
+    .enabled(if: !isAsked),
+    arguments: [
+      8_152_733_641_109_040_079, 2_143_342_935_634_640_304, 2_143_342_935_634_649_008 as UInt64,
+    ])
   func staysMended(seed: UInt64) throws {
     if let violation = try Simulation.run(seed: seed).violation { Issue.record("\(violation)") }
   }

@@ -37,6 +37,8 @@ final class World {
   var refusedMs: Int64 = 0
   /// Everybody is asked to leave.
   var isEnding = false
+  /// When all was checked last: a step may take a while.
+  var checkedMs: Int64 = 0
   /// How many ephemeral broadcasts had been dropped when that was looked at last.
   var droppedEphemerals: UInt64 = 0
   private(set) var steps = 0

@@ -76,6 +76,8 @@ extension Dispatcher {
 
   func foundGap(in stream: Stream, oldest: Int64) {
     writer.statistics.gaps += 1
+    // Who is told of it asks for all that there is now; a transaction that is still open may add to that.
+    passOver(upTo: oldest, of: stream)
     stream.log.appendGap(oldest: oldest)
     fanOut.enqueue(stream)
   }

@@ -90,13 +90,13 @@ final class Stream {
 
   var subscriberCount: Int { live.count + waiting.count }
 
-  /// Whether no id as high as those that we have was given out: the stream was emptied and begun anew,
-  /// or restored. If that still holds when all was read again, there are foreign ids.
+  /// Whether no id as high as those that we have, or know of, was given out: the stream was emptied and begun
+  /// anew, or restored. If ours are still higher when all was read again, there are foreign ids.
   func hasGoneBack(to highestID: Int64) -> Bool {
     guard reader.isKnown, highestID < log.tip else {
       wasJustBehind = false
       hasForeignIDs = hasForeignIDs && highestID < log.tip
-      return false
+      return reader.isKnown && highestSeen != Finding.unknownID && highestID < highestSeen
     }
     if wasJustBehind { hasForeignIDs = true }
     wasJustBehind = true
