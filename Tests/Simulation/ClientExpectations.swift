@@ -62,7 +62,9 @@ extension SimulatedClient {
     switch record.state {
     case .rolledBack: return
     case .taken:
-      if waitedMs < world.holeWaitMs { record.passedEarly = "\(self.id), who has \(last)" }
+      if waitedMs < world.holeWaitMs && !record.wasPrepared {
+        record.passedEarly = "\(self.id), who has \(last)"
+      }
       passed[record.serial] = world.steps
     case .committed where record.isRemoved:
       if isOwedGap(record) { fails("m\(record.serial) was removed, and it was not told") }
@@ -79,9 +81,9 @@ extension SimulatedClient {
       && record.id >= record.incarnation?.firstRead ?? 0 && !isInGap(record)
   }
 
-  /// Nobody waited for it any more when it was committed: it comes without an id, if at all.
+  /// Nobody had to wait for it any more when it was committed: it comes without an id, if at all.
   private func wasLate(_ record: MessageRecord) -> Bool {
-    record.committedMs - record.lockedMs >= world.holeWaitMs
+    record.wasPrepared || record.committedMs - record.lockedMs >= world.holeWaitMs
   }
 
   /// Whoever was told of a gap knows that it is in there.
@@ -140,8 +142,10 @@ extension SimulatedClient {
     // A slow client that has got nothing since it came, or was told to begin anew, may be told of any of the
     // later ones.
     if incarnation == nil && queue.incarnations.count > 1 { return last = high }
-    let other = incarnation ?? stream.flatMap { queue.incarnation(of: $0) }
-    guard let other else { return }
+    let known = stream.flatMap { queue.incarnation(of: $0) }
+    // It may be of either where they differ.
+    if let incarnation, let known, incarnation !== known { return last = high }
+    guard let other = incarnation ?? known else { return }
     // Of one that is not there any more, all is removed.
     let isCurrent = other === queue.current && high <= other.records.count
     let isKept = isCurrent && other.records.prefix(Int(low) - 1).contains { $0.state == .committed }

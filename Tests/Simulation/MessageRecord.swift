@@ -20,6 +20,9 @@ final class MessageRecord {
   var committedMs: Int64 = 0
   /// How many messages had been committed, this one included.
   var commitNumber = 0
+  /// Of a transaction that was prepared, which may be any of those that were waited for, and is given up with
+  /// them.
+  var wasPrepared = false
   var isRemoved = false
   /// Retention removed it, and whoever has not had it has to be told.
   var mustBeTold = false
