@@ -20,9 +20,9 @@ final class MessageRecord {
   var committedMs: Int64 = 0
   /// How many messages had been committed, this one included.
   var commitNumber = 0
-  /// Of a transaction that was prepared, which may be any of those that were waited for, and is given up with
-  /// them.
-  var wasPrepared = false
+  /// It may be given up before anybody has waited for long: of a transaction that was prepared, which may be
+  /// any of those that were waited for, and by the first look at a stream.
+  var mayBeLate = false
   var isRemoved = false
   /// Retention removed it, and whoever has not had it has to be told.
   var mustBeTold = false
@@ -102,6 +102,8 @@ final class SimulatedQueue {
   /// Its ids went back and nobody has noticed; until then nobody publishes to it.
   var isRewound = false
   var rewoundMs: Int64 = 0
+  /// Its ids went back while the streamer had none of them: it may say so to those, too, who need not know.
+  var hasUnnoticedRewind = false
   /// Which incarnation the streamer knew after the last step.
   var seenIdentity: Int64 = 0
   var seenTip: Int64 = 0

@@ -176,11 +176,13 @@ extension SimulatedPostgres {
     for record in ids {
       if next <= record.id - 1 {
         let isOld = record.id - 1 < old ? "t" : "f"
-        pairs.append([String(next), String(record.id - 1), isOld, highest])
+        pairs.append([String(next), String(record.id - 1), isOld, nil, nil])
       }
       next = record.id + 1
     }
-    return SimulatedAnswer(columns: 4, rows: [[nil, nil, nil, highest]] + pairs.reversed())
+    let relation = SimulatedPostgres.numbers(query.parameters[2]).first ?? 0
+    let first = [nil, nil, nil, highest, holders(of: relation)]
+    return SimulatedAnswer(columns: 5, rows: [first] + pairs.reversed())
   }
 
   /// An array literal of numbers, or one number.

@@ -91,7 +91,7 @@ final class SimulatedClient: SimulatedPeer {
     } else if stream.reader.isKnown {
       start = stream.log.tip
       last = stream.log.tip
-      for record in (incarnation?.records ?? []).prefix(Int(last)) { pass(record) }
+      for record in (incarnation?.records ?? []).prefix(Int(last)) { beginAbove(record) }
     } else {
       (start, incarnation) = (nil, nil)
     }

@@ -295,6 +295,7 @@ extension World {
     postgres.rewind(queue)
     queue.isRewound = true
     notices(queue)
+    queue.hasUnnoticedRewind = !queue.isRewound
   }
 
   /// Whether the streamer has found out, or has nothing that it could be wrong about.

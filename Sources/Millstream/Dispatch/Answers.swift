@@ -95,9 +95,8 @@ extension Dispatcher: StoreReceiver {
       $0.pointee.phase == .catchingUp && writer.backlog(of: $0)?.hasReceived == true
     }
     for connection in readers { beginAnew(connection) }
-    stream.requestedPages = []
     pageShelf.drop(of: stream)
-    stream.log = StreamLog(tip: 0, epoch: finding.epoch)
+    stream.beginAnew(StreamLog(tip: 0, epoch: finding.epoch))
     keepOrder(of: stream, from: 0, finding)
     stream.pass.mustRepeat = stream.pass.isQueued
     if wasThere { tellOfReset(stream, readers, lastSeen: lastSeen) }

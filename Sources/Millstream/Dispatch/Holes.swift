@@ -46,12 +46,12 @@ extension Dispatcher {
   /// The ids of a stream are followed from `tip` on.
   func keepOrder(of stream: Stream, from tip: Int64, _ finding: Finding) {
     if finding.lockedRelation == 0 { return }
-    let givenUp = stream.order.givenUp
     stream.order = CommitOrder(settledThrough: tip)
     stream.late = nil
     stream.isLateAsked = false
     if finding.lateHoles.isEmpty { return }
-    stream.late = LateHoles(holders: givenUp, nowMs: writer.clock.monotonicMs)
+    stream.late = LateHoles(
+      holders: finding.lateHolders, nowMs: writer.clock.monotonicMs)
     for range in finding.lateHoles { passOver(range, of: stream) }
     remindOfLate(stream)
   }

@@ -17,6 +17,8 @@ struct Finding {
   var lockedRelation: Int64 = 0
   /// Ids below the tip that transactions may still fill which have been open for long.
   var lateHoles: [ClosedRange<Int64>] = []
+  /// Which transactions these are among.
+  var lateHolders: [CommitOrder.Holder] = []
 }
 
 /// What became of a message that a read has given.

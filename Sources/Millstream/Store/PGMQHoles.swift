@@ -93,7 +93,8 @@ final class TipQuery: Query {
 }
 
 /// Finds where to begin where transactions are open that do not end: below the lowest id missing
-/// among the recent ones. What is missing among the older ones counts as late.
+/// among the recent ones. What is missing among the older ones counts as late: how old they are is known of
+/// the transactions only, so that anybody who has the lock by then may be one of those who took it.
 final class OpenHolesQuery: Query {
   private unowned let store: MessageStore
   let stream: Stream
@@ -116,19 +117,23 @@ final class OpenHolesQuery: Query {
                          msg_id - 1 AS high FROM ids),
         old AS (SELECT max(msg_id) AS id FROM ids
                  WHERE enqueued_at < pg_catalog.now() - $2::bigint * interval '1 millisecond')
-        SELECT low, high, high < coalesce(old.id, 0), (SELECT max(msg_id) FROM ids)
-          FROM pairs, old WHERE low <= high
-         UNION ALL SELECT NULL, NULL, NULL, max(msg_id) FROM ids
+        SELECT low, high, high < coalesce(old.id, 0), NULL, NULL FROM pairs, old WHERE low <= high
+         UNION ALL SELECT NULL, NULL, NULL, (SELECT max(msg_id) FROM ids), \(holdersSQL)
+          FROM (SELECT $3::bigint AS relation) AS asked
          ORDER BY low DESC NULLS FIRST LIMIT 1000
         """,
       parameters: [
         String(max(finding.tip - OpenHolesQuery.window, 0)), String(youngerThanMs),
+        String(finding.lockedRelation),
       ])
   }
 
   override func row(_ row: Row) {
     // What lies above the highest that can be seen may be open, too: nothing is passed over.
-    if row.bytes(0) == nil { finding.tip = row.integer(3) ?? 0 }
+    if row.bytes(0) == nil {
+      finding.tip = row.integer(3) ?? 0
+      finding.lateHolders = row.holders(4)
+    }
     guard let low = row.integer(0), let high = row.integer(1) else { return }
     if !row.bool(2) {
       finding.tip = min(finding.tip, low - 1)
@@ -150,13 +155,13 @@ final class OpenHolesQuery: Query {
 final class LateQuery: Query {
   private unowned let store: MessageStore
   let stream: Stream
-  private let identity: Int64
+  private let incarnation: Int
   let limit: Int
 
   init(store: MessageStore, stream: Stream) {
     self.store = store
     self.stream = stream
-    identity = stream.identity
+    incarnation = stream.incarnation
     limit = stream.readRows
     let ranges = stream.late?.ranges ?? []
     let rows = PGMQStore.ofBothTables(of: stream) { table in
@@ -179,7 +184,7 @@ final class LateQuery: Query {
   }
 
   override func takeRows(of result: OpaquePointer) {
-    guard identity == stream.identity, stream.isOfRead(result) else { return }
+    guard incarnation == stream.incarnation, stream.isOfRead(result) else { return }
     let rows = ResultRows(result)
     let isTaken = (0..<rows.count).allSatisfy { take(rows.message($0), rows.id($0)) }
     store.receiver?.lateReadEnded(of: stream, isComplete: isTaken && rows.count < limit)
@@ -192,7 +197,7 @@ final class LateQuery: Query {
   }
 
   override func failed(_ failure: QueryFailure) {
-    guard identity == stream.identity else { return }
+    guard incarnation == stream.incarnation else { return }
     store.receiver?.lateReadFailed(of: stream, failure)
   }
 }

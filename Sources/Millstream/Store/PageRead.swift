@@ -8,7 +8,7 @@ struct PageRead {
   /// What was known to exist when the page was asked for: a short page reaches up to here.
   private let knownTip: Int64
   /// The incarnation of the stream that was asked for.
-  private let identity: Int64
+  private let incarnation: Int
 
   init(store: MessageStore, stream: Stream, after: Int64) {
     self.store = store
@@ -16,11 +16,11 @@ struct PageRead {
     self.after = after
     limit = stream.readRows
     knownTip = stream.log.tip
-    identity = stream.identity
+    incarnation = stream.incarnation
   }
 
   /// Whether the stream still is the one that was asked for.
-  var isCurrent: Bool { identity == stream.identity }
+  var isCurrent: Bool { incarnation == stream.incarnation }
 
   func finish(_ rows: some MessageRows) {
     let known = knownCount(of: rows)

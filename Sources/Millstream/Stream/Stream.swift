@@ -22,6 +22,9 @@ final class Stream {
   var reader = StreamReader()
   /// What tells this incarnation of the stream from an earlier one (0: none seen yet).
   var identity: Int64 = 0
+  /// How often it has begun anew, with another identity or without: an answer to what was asked of the one
+  /// before says nothing of this one.
+  private(set) var incarnation = 0
   /// The highest id that may exist, as the store said when it was looked at last.
   var highestSeen: Int64 = 0
   /// Whether the last look made the stream begin anew because its ids had gone back. Another look
@@ -101,6 +104,13 @@ final class Stream {
     if wasJustBehind { hasForeignIDs = true }
     wasJustBehind = true
     return !hasForeignIDs
+  }
+
+  /// All of it is new from here on.
+  func beginAnew(_ log: StreamLog) {
+    self.log = log
+    incarnation += 1
+    requestedPages = []
   }
 
   /// All was read again after the ids had gone back, and nobody has looked since.
