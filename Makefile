@@ -59,11 +59,14 @@ docs: ## Build the documentation for Swift programs, into .build/documentation
 	  --fallback-display-name Millstream --fallback-bundle-identifier millstream \
 	  --transform-for-static-hosting --output-dir $(DOCUMENTATION)/Millstream.doccarchive
 
+# What is simulated is the same each time; `make simulate` looks for what nobody has seen. Each worker has a
+# Postgres of its own, and the tests of a file stay together, so that what they share is made once.
+TEST_WORKERS ?= 2
 test: ## Run all tests: those of the units, then those of the system
 	Tests/setup.sh all
 	swift build
-	swift test
-	.build-tools/venv/bin/pytest Tests/System
+	SWIFT_DETERMINISTIC_HASHING=1 swift test
+	.build-tools/venv/bin/pytest -n $(TEST_WORKERS) --dist loadfile Tests/System
 
 # Of its own, so that the flags do not make the next ordinary build begin anew.
 lint: ## Check the format, and that nothing is warned of

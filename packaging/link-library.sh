@@ -14,7 +14,11 @@ shift
 readonly packaging=$(dirname "$0")
 readonly version=$("$packaging/version.sh")
 readonly soname=libmillstream.so.${version%%.*}
-readonly work=$folder/work
+mkdir -p "$folder"
+# Two that link at the same time are in nobody's way.
+work=$(mktemp -d "$folder/work.XXXXXX")
+readonly work
+trap 'rm -rf "$work"' EXIT
 
 # The toolchain says itself where its static runtime is: swiftc may be a proxy in another place.
 runtime_folder() {
@@ -69,11 +73,8 @@ publish() {
   mv -f "$work/libmillstream.so.$version" "$work/libmillstream.a" "$folder"
   ln -sfn "libmillstream.so.$version" "$folder/$soname"
   ln -sfn "$soname" "$folder/libmillstream.so"
-  rm -rf "$work"
 }
 
-rm -rf "$work"
-mkdir -p "$work"
 join_objects "$@"
 hide_symbols
 link_archive
