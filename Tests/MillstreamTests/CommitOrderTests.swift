@@ -73,6 +73,17 @@ import Testing
     #expect(order.holdersFound(["2/7"], askedMs: 100_000, longestWaitMs: 10_000) == .givenUp)
   }
 
+  /// Who was found may have come while the question was under way.
+  @Test func waitBeginsWithTheAnswer() {
+    var order = CommitOrder(settledThrough: 0)
+    order.holeSeen(through: 5, nowMs: 1_000)
+    let first = order.holdersFound(
+      ["3/1"], askedMs: 1_000, answeredMs: 4_000, longestWaitMs: 10_000)
+    #expect(first == .waiting)
+    #expect(order.holdersFound(["3/1"], askedMs: 13_999, longestWaitMs: 10_000) == .waiting)
+    #expect(order.holdersFound(["3/1"], askedMs: 14_000, longestWaitMs: 10_000) == .givenUp)
+  }
+
   @Test func afterAReconnectTheHoldersAreAskedForAnew() {
     var order = holding(["3/1"])
     order.sessionChanged()
@@ -137,5 +148,15 @@ import Testing
     #expect(late.nextAskMs == 19_000)
     late.holdersFound(["3/1"], askedMs: 101_000)
     #expect(late.nextAskMs == 106_000)
+  }
+}
+
+extension CommitOrder {
+  /// An answer that comes at once.
+  fileprivate mutating func holdersFound(
+    _ current: [Holder], askedMs: Int64, longestWaitMs: Int64
+  ) -> Outcome {
+    holdersFound(
+      current, askedMs: askedMs, answeredMs: askedMs, longestWaitMs: longestWaitMs)
   }
 }

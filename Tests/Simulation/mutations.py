@@ -116,9 +116,9 @@ MUTATIONS = [
      "      closeSocket(of: connection)\n"),
     ("from now on begins above an open hole", "Dispatch/Holes.swift",
      "stream.order.holdersFound(\n"
-     "      holders, askedMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)",
+     "      holders, askedMs: nowMs, answeredMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)",
      "stream.order.holdersFound(\n"
-     "      [], askedMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)"),
+     "      [], askedMs: nowMs, answeredMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)"),
     ("the open holes are not looked for", "Store/PGMQHoles.swift",
      "      finding.tip = min(finding.tip, low - 1)\n",
      "      _ = low\n"),

@@ -28,7 +28,7 @@ extension Dispatcher {
     stream.order.holeSeen(through: finding.tip, nowMs: nowMs)
     let through = stream.order.hold?.through ?? finding.tip
     let outcome = stream.order.holdersFound(
-      holders, askedMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)
+      holders, askedMs: nowMs, answeredMs: nowMs, longestWaitMs: Dispatcher.longestFirstLookMs)
     switch outcome {
     case .settled:
       var settled = finding
@@ -74,11 +74,11 @@ extension Dispatcher {
     stores[kind]?.askHolders(of: asking, nowMs: writer.clock.monotonicMs)
   }
 
-  /// However long an answer was under way, it says what was when it was asked for.
   func foundHolders(_ holders: [CommitOrder.Holder], of stream: Stream, askedMs: Int64) {
     stream.late?.holdersFound(holders, askedMs: askedMs)
     let outcome = stream.order.holdersFound(
-      holders, askedMs: askedMs, longestWaitMs: limits.holeWaitMs)
+      holders, askedMs: askedMs, answeredMs: writer.clock.monotonicMs,
+      longestWaitMs: limits.holeWaitMs)
     guard outcome == .givenUp else { return }
     if stream.late == nil { stream.late = LateHoles(holders: [], nowMs: askedMs) }
     stream.late?.add(holders: stream.order.givenUp)

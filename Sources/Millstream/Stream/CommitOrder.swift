@@ -17,7 +17,7 @@ struct CommitOrder {
   struct Hold: Equatable {
     /// The highest id of the read that showed it: everything missing below is in question.
     let through: Int64
-    /// When those who may fill it were asked for first.
+    /// When it was known first who may fill it.
     fileprivate(set) var sinceMs: Int64
     fileprivate(set) var askedMs: Int64
     /// Those who may fill it; nil: nobody has asked yet.
@@ -75,16 +75,17 @@ struct CommitOrder {
     hold = Hold(through: through, sinceMs: nowMs, askedMs: nowMs, holders: nil)
   }
 
-  /// `current` are all who held the lock when that was asked, at `askedMs`. Those who were not among
-  /// them the first time, after the read that showed the hole, can only have taken higher ids.
+  /// `current` are all who held the lock at some time between `askedMs` and `answeredMs`. Those who were not
+  /// among them the first time, after the read that showed the hole, can only have taken higher ids. Nobody
+  /// is given up who may have come less than `longestWaitMs` ago.
   mutating func holdersFound(
-    _ current: [Holder], askedMs: Int64, longestWaitMs: Int64
+    _ current: [Holder], askedMs: Int64, answeredMs: Int64, longestWaitMs: Int64
   ) -> Outcome {
     givenUp.removeAll { !current.contains($0) }
     guard let held = hold else { return .settled }
     let holders = current.filter { !givenUp.contains($0) && held.isInQuestion($0) }
-    let sinceMs = held.holders == nil ? askedMs : held.sinceMs
-    if !holders.isEmpty && askedMs - sinceMs < longestWaitMs {
+    let sinceMs = held.holders == nil ? answeredMs : held.sinceMs
+    if !holders.isEmpty && max(askedMs - sinceMs, 0) < longestWaitMs {
       hold?.holders = holders
       hold?.sinceMs = sinceMs
       hold?.askedMs = askedMs

@@ -15,6 +15,8 @@ struct EventStreamClient {
   private static let answerTimeoutMs: Int64 = 10_000
   /// Before the server has said anything else.
   private static let defaultRetryMs: Int64 = 2_000
+  /// A server that asks for less is not hammered at.
+  private static let shortestRetryMs: Int64 = 100
 
   private let url: TailURL
   /// A connection on which nothing has come for so long is lost; 0: it may be silent for ever.
@@ -46,8 +48,8 @@ struct EventStreamClient {
     guard !parser.isOverLimit else {
       throw OperatingFailure("an event is longer than \(EventStreamParser.maximumEventBytes) bytes")
     }
-    let delayMs = min(
-      ended.delayMs ?? parser.retryMs ?? EventStreamClient.defaultRetryMs, 3_600_000)
+    let asked = ended.delayMs ?? parser.retryMs ?? EventStreamClient.defaultRetryMs
+    let delayMs = min(max(asked, EventStreamClient.shortestRetryMs), 3_600_000)
     notice(.waiting(reason: ended.reason, delayMs: delayMs))
     Pause.wait(ms: delayMs)
   }
