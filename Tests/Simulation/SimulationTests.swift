@@ -38,7 +38,8 @@ import Testing
   @Test(
     .enabled(if: !isAsked),
     arguments: [
-      8_152_733_641_109_040_079, 2_143_342_935_634_640_304, 2_143_342_935_634_649_008 as UInt64,
+      8_152_733_641_109_040_079, 2_143_342_935_634_640_304, 2_143_342_935_634_649_008,
+      3_775_203_709_192_649_988, 3_775_203_709_192_666_282 as UInt64,
     ])
   func staysMended(seed: UInt64) throws {
     if let violation = try Simulation.run(seed: seed).violation { Issue.record("\(violation)") }
