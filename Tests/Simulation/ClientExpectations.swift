@@ -73,7 +73,7 @@ extension SimulatedClient {
     switch record.state {
     case .rolledBack: return
     case .taken:
-      if waitedMs < world.holeWaitMs && !record.mayBeLate {
+      if waitedMs < world.holeWaitMs && !record.mayBeLate && !world.isGivenUpEarly(record) {
         record.passedEarly = "\(self.id), who has \(last)"
       }
       passed[record.serial] = world.steps

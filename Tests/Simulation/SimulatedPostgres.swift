@@ -140,7 +140,6 @@ final class SimulatedPostgres {
     guard transaction.notifications.isEmpty, transaction.outbox.isEmpty else { return }
     if !transaction.isPrepared {
       transaction.name = "-1/\(transaction.name.dropFirst(2))"
-      for record in transaction.records { record.mayBeLate = true }
     }
   }
 

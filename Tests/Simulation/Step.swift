@@ -230,7 +230,20 @@ extension World {
     trace("\(transaction.name) has \(transaction.records.map { "m\($0.serial)=\($0.id)" })")
   }
 
+  /// One that is prepared may be any of those that were waited for, and is given up with them.
+  private func isGivenUpEarly(_ transaction: SimulatedTransaction) -> Bool {
+    transaction.isPrepared
+      && dispatcher.registry.streams.contains { $0.order.givenUp.contains(transaction.name) }
+  }
+
+  func isGivenUpEarly(_ record: MessageRecord) -> Bool {
+    postgres.transactions.contains { transaction in
+      isGivenUpEarly(transaction) && transaction.records.contains { $0 === record }
+    }
+  }
+
   func commit(_ transaction: SimulatedTransaction) {
+    if isGivenUpEarly(transaction) { for record in transaction.records { record.mayBeLate = true } }
     let committed = postgres.commit(transaction)
     trace(
       "commits \(transaction.name): "

@@ -6,6 +6,7 @@ import pytest
 
 from harness.postgres import execute
 from harness.server import native_path
+from harness.waiting import wait_until
 
 GAP = "pgbus:gap-detected"
 
@@ -76,10 +77,12 @@ def test_what_came_and_went_while_postgres_was_away(serve, postgres, queue, pgmq
         seen = queue.send("a")
         client.broadcasts(1)
         server.send_signal(19)  # SIGSTOP: it sees nothing of what follows
+        database = pgmq_database.rpartition("dbname=")[2]
+        postgres.terminate_backends(database)
+        wait_until(lambda: not postgres.backends(database), "the end of what was being asked")
         lost = queue.send_many(["b", "c"])
         expire(queue, lost[-1])
         last = queue.send("d")
-        postgres.terminate_backends(pgmq_database.rpartition("dbname=")[2])
         server.send_signal(18)  # SIGCONT
         assert gap_of(client) == {"lastSeenId": seen, "archiveOldestId": last}
         assert numbers(client.broadcasts(1)) == [last]
