@@ -66,7 +66,8 @@ test: ## Run all tests: those of the units, then those of the system
 	Tests/setup.sh all
 	swift build
 	SWIFT_DETERMINISTIC_HASHING=1 swift test
-	.build-tools/venv/bin/pytest -n $(TEST_WORKERS) --dist loadfile Tests/System
+	.build-tools/venv/bin/pytest -n $(TEST_WORKERS) --dist loadfile -m "not alone" Tests/System
+	.build-tools/venv/bin/pytest -m alone Tests/System
 
 # Of its own, so that the flags do not make the next ordinary build begin anew.
 lint: ## Check the format, and that nothing is warned of

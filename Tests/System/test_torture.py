@@ -4,8 +4,11 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from harness.server import binary, environment
 
+pytestmark = pytest.mark.alone
 SECONDS = 30
 SETTLE_SECONDS = 300
 TORTURE = pathlib.Path(__file__).resolve().parents[1] / "Torture/torture.py"

@@ -16,6 +16,7 @@ from harness.postgres import execute
 from harness.server import native_path, run
 from harness.waiting import wait_until
 
+pytestmark = pytest.mark.alone
 SAFETY_POLL_SECONDS = 1
 # What a message may take on a busy machine beside the wait that is asserted.
 GRACE_SECONDS = 1.5
