@@ -12,6 +12,19 @@ from ledger import now_us
 from proxy import Proxy
 
 
+class TimedServer(Server):
+    """A server of whose lines it is known when they came: who reads them may be late."""
+
+    def __init__(self, *arguments, **options):
+        self.times = []
+        super().__init__(*arguments, **options)
+
+    def _collect_log(self):
+        for line in self.process.stderr:
+            self.times.append(now_us())
+            self.log.append(line.decode(errors="replace").rstrip("\n"))
+
+
 class Serving:
     """The server, its proxies to Postgres, and when it was cut off from there."""
 
@@ -31,7 +44,7 @@ class Serving:
     def start(self):
         """Starts it, at the same address as ever."""
         listen = f"{self.address[0]}:{self.address[1]}"
-        self.server = Server(*self._arguments, listen=listen)
+        self.server = TimedServer(*self._arguments, listen=listen)
         self._lines = 0
         self._away = dict.fromkeys(("read", "listen"), now_us())
 
@@ -55,16 +68,17 @@ class Serving:
     def follow_log(self):
         """Takes note of what it has said: when a session was away."""
         lines = self.server.log[self._lines :]
+        times = self.server.times[self._lines :]
         self._lines += len(lines)
-        for line in lines:
-            self.log.append(f"{now_us() / 1e6:.3f} {line}")
+        for at_us, line in zip(times, lines):
+            self.log.append(f"{at_us / 1e6:.3f} {line}")
             session = re.search(r"session=(\w+)", line)
             if not session:
                 continue
             if "is ready" in line and session[1] in self._away:
-                self._storms.append((self._away.pop(session[1]), now_us()))
+                self._storms.append((self._away.pop(session[1]), at_us))
             elif "is away" in line:
-                self._away.setdefault(session[1], now_us())
+                self._away.setdefault(session[1], at_us)
 
     def storm(self, begun_us):
         """Until now it may not have known where streams are."""
