@@ -55,11 +55,13 @@ extension SimulatedClient {
     for record in other.records.prefix(Int(id) - 1).dropFirst(Int(last)) { pass(record) }
   }
 
-  /// It begins above `record`. Where the first look at a stream has waited for long enough, it goes by when
+  /// It begins there. Where the first look at a stream has waited for long enough, it goes by when
   /// transactions began, not by when they took their ids.
-  func beginAbove(_ record: MessageRecord) {
-    if record.state == .taken && isNotedAsLate(record) { record.mayBeLate = true }
-    pass(record)
+  func passAllUpToLast() {
+    for record in (incarnation?.records ?? []).prefix(Int(last)) {
+      if record.state == .taken && isNotedAsLate(record) { record.mayBeLate = true }
+      pass(record)
+    }
   }
 
   private func isNotedAsLate(_ record: MessageRecord) -> Bool {

@@ -303,7 +303,7 @@ extension SimulatedClient {
     if position.id > incarnation?.lastID ?? 0 && queue.store == .native {
       fails("begins at \(position), which there never was")
     }
-    for record in (incarnation?.records ?? []).prefix(Int(last)) { beginAbove(record) }
+    passAllUpToLast()
     passed = passed.mapValues { _ in openedStep ?? 0 }
   }
 

@@ -91,7 +91,7 @@ final class SimulatedClient: SimulatedPeer {
     } else if stream.reader.isKnown {
       start = stream.log.tip
       last = stream.log.tip
-      for record in (incarnation?.records ?? []).prefix(Int(last)) { beginAbove(record) }
+      passAllUpToLast()
     } else {
       (start, incarnation) = (nil, nil)
     }

@@ -80,8 +80,8 @@ private struct AnswerContext {
       metadata = MemberMetadata.text(of: value)
       return metadata != nil
     case "labels":
-      guard let texts = value.texts(atMost: TokenClaims.maximumLabels) else { return false }
-      labels = Set(texts.map { String(decoding: $0, as: UTF8.self) })
+      guard let found = value.labels else { return false }
+      labels = found
     case "expires_at":
       expiresAt = value.seconds
       return expiresAt != nil

@@ -44,8 +44,8 @@ struct TokenClaims {
       metadata = MemberMetadata.text(of: value)
       return metadata != nil
     case "labels":
-      guard let texts = value.texts(atMost: TokenClaims.maximumLabels) else { return false }
-      labels = Set(texts.map { String(decoding: $0, as: UTF8.self) })
+      guard let found = value.labels else { return false }
+      labels = found
       return true
     case "streams":
       guard let texts = value.texts(atMost: TokenClaims.maximumStreams) else { return false }
@@ -57,6 +57,14 @@ struct TokenClaims {
 }
 
 extension JSONValue {
+  /// What a client may see, as a token and the application's answer say it; nil: it is no list of texts, or
+  /// too long.
+  var labels: Set<String>? {
+    texts(atMost: TokenClaims.maximumLabels).map { texts in
+      Set(texts.map { String(decoding: $0, as: UTF8.self) })
+    }
+  }
+
   /// A point in time in seconds since 1970 (RFC 7519, 2: NumericDate), a fraction dropped; nil when it is
   /// not a number, or not one of this world.
   var seconds: Int64? {
