@@ -31,6 +31,29 @@ extension ScriptedSocketTests {
       #expect(!closing.hasMore)
     }
 
+    @Test func oneThatIsNotOpenYetHasAResponseAllTheSame() {
+      let client = bench.connect(head: "HTTP/1.1 200 OK\r\n\r\n")
+      let slow = bench.connect(head: "HTTP/1.1 200 OK\r\n\r\n", allowances: [5, 0])
+      closing.add(bench.stream(), reason: nil)
+      while closing.hasMore { closing.runSlice() }
+      let whole = "HTTP/1.1 200 OK\r\n\r\n" + closed
+      #expect(bench.received(client) == whole)
+      #expect(client.pointee.phase == .closing && client.pointee.closeReason == .requested)
+      bench.dispatcher.openingIsOverdue(slow)
+      bench.settle()
+      #expect(!slow.pointee.wasOpened && slow.pointee.phase == .opening)
+      scriptedSockets[slow.pointee.descriptor]!.allowances = []
+      bench.writer.pump(slow)
+      #expect(bench.received(slow) == whole && slow.pointee.closeReason == .requested)
+    }
+
+    @Test func whoIsNotOpenYetHasAResponseAtTheFarewell() {
+      let client = bench.connect(head: "HTTP/1.1 200 OK\r\n\r\n")
+      Farewell(writer: bench.writer, deadlineMs: 1_000).runSlice()
+      #expect(bench.received(client) == "HTTP/1.1 200 OK\r\n\r\n" + text(ControlFrames.goodbye))
+      #expect(client.pointee.phase == .closing && client.pointee.closeReason == .shutdown)
+    }
+
     @Test func aLongReasonIsCutBetweenCharacters() {
       let frame = text(ControlFrames.closed(reason: "x" + String(repeating: "é", count: 300)))
       #expect(frame.contains("\"x" + String(repeating: "é", count: 255) + "\"}"))
@@ -111,11 +134,11 @@ extension ScriptedSocketTests {
     }
 
     /// A connection that carries these streams, each from its first message on, and takes `allowances`.
-    private func carrier(_ names: [String], allowances: [Int]) -> Carrier {
+    private func carrier(_ names: [String], head: String = "", allowances: [Int]) -> Carrier {
       let descriptor: Int32 = 50
       scriptedSockets[descriptor] = ScriptedSocket(allowances: allowances)
-      let carrier = bench.writer.makeCarrier(
-        bench.writer.adopt(descriptor), Carrier.Opening(head: [], retryMs: 0, entries: []), nil)
+      let opening = Carrier.Opening(head: Array(head.utf8), retryMs: 0, entries: [])
+      let carrier = bench.writer.makeCarrier(bench.writer.adopt(descriptor), opening, nil)
       bench.dispatcher.move(carrier.connection, from: nil, to: .opening)
       for name in names {
         let subscription = Subscription(
@@ -147,6 +170,25 @@ extension ScriptedSocketTests {
       #expect(carrier.pageHolder == nil && other.position?.id == 2000)
       let told = bench.received(carrier.connection)
       #expect(told.contains(" \(name)\n\(closed)"))
+    }
+
+    @Test(arguments: [true, false])
+    func oneOfSeveralStreamsThatIsNotOpenYetHasAResponseAllTheSame(isAsAWhole: Bool) {
+      let carrier = carrier(["a", "b"], head: "head\r\n\r\n", allowances: [5, 0])
+      let client = carrier.connection
+      if isAsAWhole {
+        closing.add(client.pointee.id, reason: nil)
+      } else {
+        closing.add(bench.stream("b"), reason: nil)
+      }
+      while closing.hasMore { closing.runSlice() }
+      bench.settle()
+      #expect(!carrier.isOpen && client.pointee.phase == .opening)
+      scriptedSockets[client.pointee.descriptor]!.allowances = []
+      bench.writer.pump(client)
+      // What is said without the name of a stream is meant for all of them.
+      #expect(bench.received(client) == "head\r\n\r\n" + (isAsAWhole ? closed : ""))
+      #expect(client.pointee.closeReason == .requested)
     }
   }
 }

@@ -194,13 +194,13 @@ final class DispatcherBench {
 
   /// A new client of the stream `name`.
   func connect(
-    _ cursor: CursorRequest = .none, name: String = "s", allowances: [Int] = []
+    _ cursor: CursorRequest = .none, name: String = "s", head: String = "", allowances: [Int] = []
   ) -> ConnectionRef {
     nextDescriptor += 1
     scriptedSockets[nextDescriptor] = ScriptedSocket(allowances: allowances)
     let connection = writer.adopt(nextDescriptor)
     writer.ensureBacklog(of: connection).opening = Backlog.Opening(
-      head: [], name: name, cursor: cursor, retryMs: 2000)
+      head: Array(head.utf8), name: name, cursor: cursor, retryMs: 2000)
     dispatcher.subscribe(connection, to: stream(name))
     return connection
   }

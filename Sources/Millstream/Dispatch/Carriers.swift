@@ -26,7 +26,10 @@ extension Dispatcher {
   }
 
   func openIfReady(_ carrier: Carrier) {
-    if carrier.mayOpen && carrier.connection.pointee.phase == .opening { open(carrier) }
+    guard carrier.mayOpen, carrier.connection.pointee.phase == .opening,
+      writer.backlog(of: carrier.connection)?.isLast != true
+    else { return }
+    open(carrier)
   }
 
   private func open(_ carrier: Carrier) {

@@ -29,7 +29,9 @@ final class Farewell {
     if writer.backlog(of: connection)?.lane != nil { return }
     switch connection.pointee.phase {
     case .free, .closing: return
-    case .opening: return writer.close(connection, .shutdown)
+    case .opening:
+      let restMs = endMs - writer.clock.monotonicMs
+      return writer.dismiss(connection, ControlFrames.goodbye, .shutdown, withinMs: restMs)
     case .catchingUp, .live: break
     }
     if !connection.pointee.isBlocked { writer.pump(connection) }

@@ -79,7 +79,8 @@ extension Dispatcher {
     guard let stream = connection.pointee.stream?.takeUnretainedValue() else { return }
     let backlog = writer.ensureBacklog(of: connection)
     if connection.pointee.phase == .opening {
-      guard backlog.mayNotWait || (isUnderstood(stream) && isHeard(stream)) else { return }
+      guard !backlog.isLast, backlog.mayNotWait || (isUnderstood(stream) && isHeard(stream))
+      else { return }
       open(connection, backlog, stream)
       guard connection.pointee.phase == .catchingUp else { return }
     }
