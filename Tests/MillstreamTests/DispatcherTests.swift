@@ -262,6 +262,38 @@ extension ScriptedSocketTests {
       #expect(bench.frames(connection).isEmpty)
     }
 
+    @Test func nobodyIsLetInWhereAStreamMayOnlyBeChanging() throws {
+      let bench = try DispatcherBench()
+      bench.store.publish(1...10)
+      let waits = bench.connect()
+      let locked = QueryFailure.refused(sqlState: "55P03", message: "lock timeout")
+      let gone = QueryFailure.refused(sqlState: "XX000", message: "could not open relation")
+      for failure in [locked, locked, gone] {
+        bench.slices()
+        bench.store.refuseAll(failure)
+        bench.slices()
+        #expect(bench.received(waits).isEmpty && bench.store.questions.isEmpty)
+        bench.time.nowMs += Dispatcher.changedPauseMs
+        bench.dispatcher.tick(intervalMs: 50)
+      }
+      bench.settle()
+      #expect(bench.received(waits).contains("since_id=10"))
+    }
+
+    @Test func nobodyWaitsForAStreamThatIsRefusedTwice() throws {
+      let bench = try DispatcherBench()
+      let waits = bench.connect()
+      for isRefused in [false, true] {
+        bench.slices()
+        #expect(bench.received(waits).isEmpty)
+        bench.store.refuseAll(.refused(sqlState: "42501", message: "permission denied"))
+        bench.slices()
+        #expect(bench.received(waits).isEmpty != isRefused)
+        bench.time.nowMs += Dispatcher.changedPauseMs
+        bench.dispatcher.tick(intervalMs: 50)
+      }
+    }
+
     @Test func whatASessionDidNotAnswerIsAskedAgain() throws {
       let bench = try DispatcherBench()
       bench.store.publish(1...10)

@@ -41,6 +41,7 @@ extension World {
     }
     for carrier in carriers where !carrier.isOpen {
       carrier.read()
+      checkEnd(of: carrier)
       goneCarriers.append(carrier.past)
     }
     carriers.removeAll { !$0.isOpen }

@@ -200,6 +200,7 @@ extension SimulatedClient {
 
   func missing() -> String? {
     guard isOpen else { return nil }
+    if isAsked { return carrier == nil ? "is still there" : isTold ? nil : "was not told" }
     guard openedStep != nil else { return "was not opened" }
     guard let current = queue.current else { return nil }
     if carrier?.isGoing == true { return nil }

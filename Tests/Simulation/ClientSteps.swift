@@ -91,6 +91,7 @@ extension World {
   /// A connection was closed: was there a reason?
   func closed(_ client: SimulatedPeer) {
     let reason = client.connection.pointee.closeReason
+    client.endReason = reason
     trace("client \(client.id) is closed: \(reason)")
     let nowMs = postgres.nowMs
     switch reason {
@@ -99,7 +100,8 @@ extension World {
     case .idle
     where configuration.idleTimeoutMs > 0 && nowMs - client.bornMs >= configuration.idleTimeoutMs:
       break
-    case .requested where isEnding: break
+    case .requested where isEnding || client.isAsked: break
+    case .requested where (client as? SimulatedCarrier)?.isOverWithLanes == true: break
     case .overtaken where (client as? SimulatedCarrier)?.mayHaveTooMany == true: break
     default: fails("client \(client.id) was closed for \(reason)")
     }
@@ -109,7 +111,7 @@ extension World {
 extension SimulatedClient {
   /// Whether it is live and takes at once whatever it is sent.
   var isReceptive: Bool {
-    if carrier?.isGoing == true { return false }
+    if carrier?.isGoing == true || isAsked { return false }
     let own = carrier?.connection ?? connection
     return connection.pointee.phase == .live && !own.pointee.isBlocked && takesAll
   }

@@ -21,10 +21,18 @@ extension World {
     // What was sent up to its end counts too.
     for client in clients where !client.isOpen {
       client.read()
+      checkEnd(of: client)
       gone.append((client.queue, client.cursor))
     }
     clients.removeAll { !$0.isOpen }
     if gone.count > 8 { gone.removeFirst() }
+  }
+
+  /// Whoever takes everything hears why it goes.
+  func checkEnd(of peer: SimulatedPeer) {
+    if peer.endReason == .requested && !isEnding && !peer.isTold {
+      fails("client \(peer.id) goes without a word")
+    }
   }
 
   private func watch(_ client: SimulatedClient) {

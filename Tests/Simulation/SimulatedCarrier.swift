@@ -37,6 +37,13 @@ final class SimulatedCarrier: SimulatedPeer {
   private var frames = ReceivedFrames()
   /// How many of the lanes' backlogs the world knows.
   private var notedLanes = 0
+  var isAsked = false
+  private var isToldAsAWhole = false
+  var endReason: CloseReason?
+  /// It was closed before anything was said of its streams, for one of them, and is not told.
+  var isMute = false
+  /// It ends with the last of its streams.
+  var isOverWithLanes = false
 
   init(
     world: World, wishes: Wishes, id: ConnectionID, socket: SimulatedSocket,
@@ -55,9 +62,12 @@ final class SimulatedCarrier: SimulatedPeer {
     socket.closes = { [unowned self] in world.closed(self) }
   }
 
+  var isTold: Bool {
+    isMute || isToldAsAWhole || isOverWithLanes && lanes.allSatisfy(\.isTold)
+  }
   var subject: String { "many" }
   /// What it is asked of the streamer's own, which is gone with the socket.
-  var isGoing: Bool { !isOpen || connection.pointee.phase == .closing }
+  var isGoing: Bool { !isOpen || isAsked || connection.pointee.phase == .closing }
   var product: Carrier? { isGoing ? nil : world.writer.backlog(of: connection)?.carrier }
 
   /// More streams may fit than a connection can have.
@@ -79,7 +89,7 @@ final class SimulatedCarrier: SimulatedPeer {
     return fitting.contains { wishes.fromStart.contains($0) || wishes.followed.contains($0) }
   }
 
-  private func lane(of queue: SimulatedQueue) -> SimulatedClient? {
+  func lane(of queue: SimulatedQueue) -> SimulatedClient? {
     if let lane = lanes.first(where: { $0.queue === queue }) { return lane }
     let wish = wishes.queues.first { $0.queue === queue }
     guard wish != nil || fits(queue) else { return nil }
@@ -98,6 +108,8 @@ final class SimulatedCarrier: SimulatedPeer {
 
   /// The first bytes go out, and say where it begins in each.
   private func opens(_ bytes: UnsafeRawBufferPointer) {
+    // It is only told that it is closed.
+    if isAsked { return }
     let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
     guard let line = lines.first(where: { $0.hasPrefix("id: ") }),
       let vector = CursorVector(text: line.dropFirst(4).utf8)
@@ -131,6 +143,11 @@ final class SimulatedCarrier: SimulatedPeer {
   private func take(_ block: String) {
     world.trace(
       "client \(id) gets <\(block.prefix(200).split(separator: "\n").joined(separator: "|"))>")
+    if block == World.closedFrame {
+      if !isAsked || isTold { fails("is told that it was closed") }
+      return isToldAsAWhole = true
+    }
+    if isTold { return fails("got <\(block)> behind the last") }
     switch frames.count {
     case 1: expect(block, "retry: 2000")
     case 2: expect(block, ": millstream open streams=\(entryCount)")
@@ -185,7 +202,13 @@ final class SimulatedCarrier: SimulatedPeer {
       let queue = queue(named: String(decoding: name, as: UTF8.self)), let lane = lane(of: queue)
     else { return fails("got <\(block)>") }
     lastEventID = line
-    lane.receive(words.count == 3 ? "id: \(words[2])\n\(rest)" : rest)
+    if rest == World.closedFrame {
+      lane.isClosed()
+    } else if lane.isTold {
+      lane.fails("got <\(block)> behind the last")
+    } else {
+      lane.receive(words.count == 3 ? "id: \(words[2])\n\(rest)" : rest)
+    }
     judge(vector)
   }
 
@@ -212,9 +235,13 @@ final class SimulatedCarrier: SimulatedPeer {
   }
 
   /// Whether it takes at once whatever it is sent, and has all that there is in memory.
-  var isReceptive: Bool { openedStep != nil && !isGoing && lanes.allSatisfy(\.isReceptive) }
+  var isReceptive: Bool {
+    openedStep != nil && !isGoing && !isOverWithLanes
+      && lanes.allSatisfy { $0.isEnded || $0.isReceptive }
+  }
 
   func missing() -> String? {
+    if isOpen && (isAsked || isOverWithLanes) { return "of many is still there" }
     guard !isGoing else { return nil }
     guard openedStep != nil else { return "of many was not opened" }
     for lane in lanes {
@@ -235,11 +262,11 @@ final class SimulatedCarrier: SimulatedPeer {
     if let backlog = world.writer.backlog(of: connection) { world.note(backlog) }
     guard let product else { return }
     if !connection.pointee.isBlocked { socket.movedMs = world.postgres.nowMs }
-    for lane in product.lanes[notedLanes...] {
+    for lane in product.lanes.suffix(product.laneCount - notedLanes) {
       if let backlog = world.writer.backlog(of: lane.connection) { world.note(backlog) }
       world.note(lane.connection.pointee.stream?.takeUnretainedValue())
     }
-    notedLanes = product.lanes.count
+    notedLanes = product.laneCount
     for lane in product.lanes {
       guard let backlog = world.writer.backlog(of: lane.connection) else {
         return fails("a lane has no backlog")
@@ -250,7 +277,9 @@ final class SimulatedCarrier: SimulatedPeer {
         fails("a lane has its place, and the cursor does not tell it")
       }
     }
-    for lane in lanes where lane.connection != connection { world.watchPlace(of: lane) }
+    for lane in lanes where lane.connection != connection && !lane.isEnded {
+      world.watchPlace(of: lane)
+    }
   }
 
   /// What it comes back with.

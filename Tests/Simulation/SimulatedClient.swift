@@ -51,6 +51,11 @@ final class SimulatedClient: SimulatedPeer {
   var anewStep = 0
   /// What it will come back with.
   var cursor: Cursor?
+  var isAsked = false
+  var isTold = false
+  var endReason: CloseReason?
+  /// A stream of many that was closed alone, or with them: its place in the table is another's.
+  var isEnded = false
 
   init(
     world: World, queue: SimulatedQueue, id: ConnectionID, socket: SimulatedSocket,
@@ -75,7 +80,7 @@ final class SimulatedClient: SimulatedPeer {
 
   /// A lane may be gone before its carrier's socket is closed.
   var stream: Stream? {
-    guard isOpen, carrier?.isGoing != true else { return nil }
+    guard isOpen, !isEnded, carrier?.isGoing != true else { return nil }
     return connection.pointee.stream?.takeUnretainedValue()
   }
 
@@ -105,6 +110,8 @@ final class SimulatedClient: SimulatedPeer {
   private func take(_ block: String) {
     world.trace(
       "client \(id) gets <\(block.prefix(100).split(separator: "\n").joined(separator: "|"))>")
+    if block == World.closedFrame { return isClosed() }
+    if isTold { return fails("got <\(block)> behind the last") }
     switch frames.count {
     case 1: expect(block, "retry: 2000")
     case 2:
@@ -113,5 +120,12 @@ final class SimulatedClient: SimulatedPeer {
     case 3: expect(block, "event: pgbus:connected\ndata: {\"connectionId\":\"\(id)\"}")
     default: receive(block)
     }
+  }
+
+  /// It is told that this is the end.
+  func isClosed() {
+    if !isAsked { fails("is told that it was closed") }
+    if isTold { fails("is told twice") }
+    isTold = true
   }
 }

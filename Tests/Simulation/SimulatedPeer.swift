@@ -9,6 +9,18 @@ protocol SimulatedPeer: AnyObject {
   var socket: SimulatedSocket { get }
   var connection: ConnectionRef { get }
   var bornMs: Int64 { get }
+  /// Somebody has closed it.
+  var isAsked: Bool { get }
+  /// Why it has ended.
+  var endReason: CloseReason? { get set }
+  /// It has got the last that it gets.
+  var isTold: Bool { get }
+
+  /// This is to be closed: is it meant?
+  func isToClose(_ target: World.Unwanted)
+
+  /// What was to be closed is closed now, and nothing else.
+  func checkClosing()
 
   /// What it has not been given though everything has come to rest; nil: nothing.
   func missing() -> String?

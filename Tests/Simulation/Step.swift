@@ -11,6 +11,8 @@ enum Step: CaseIterable {
   // What only happens where there are clients with many streams.
   case connectMany, comeBackWithMany, stallMany, drainMany, hangUpMany
   case publishEverywhere, publishLarge, rebirth, appear, suspense
+  // What only happens in a seventh of the worlds.
+  case close
 
   private var weight: Int {
     switch self {
@@ -25,7 +27,7 @@ enum Step: CaseIterable {
       1
     case .connectMany, .drainMany: 6
     case .comeBackWithMany, .stallMany, .publishEverywhere, .appear: 4
-    case .hangUpMany, .suspense: 2
+    case .hangUpMany, .suspense, .close: 2
     }
   }
 
@@ -51,9 +53,12 @@ enum Step: CaseIterable {
 
   /// Each world has its own habits: some things never happen in it, and some often.
   static func chosen(
-    _ habit: Habit, isWide: Bool, _ random: inout SeededGenerator
+    _ habit: Habit, isWide: Bool, hasClosing: Bool, _ random: inout SeededGenerator
   ) -> [(weight: Int, step: Step)] {
-    allCases.filter { isWide || !$0.isOfWideWorlds }.map { step in
+    let possible = allCases.filter {
+      (isWide || !$0.isOfWideWorlds) && (hasClosing || $0 != .close)
+    }
+    return possible.map { step in
       let factor = random.pick(step.isNeeded ? [1, 2, 4] : [0, 0, 1, 2, 6])!
       return (step.weight * (habit.factor(step) ?? factor), step)
     }
@@ -81,7 +86,8 @@ extension World {
     case .rebirth: if random.once(in: 2) { beReborn() } else { beRebornUnopened() }
     case .appear: appear()
     case .suspense: beInSuspense()
-    case .turn: while dispatcher.runSlice() && random.next() % 4 > 0 {}
+    case .close: closeSomething()
+    case .turn: while runSlice() && random.next() % 4 > 0 {}
     }
   }
 

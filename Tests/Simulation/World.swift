@@ -20,6 +20,9 @@ final class World {
   let configuration: Configuration
   let limits: Dispatcher.Limits
   let habit: Habit
+  let closing: Closing
+  /// What is to be closed with the next slice.
+  var unwanted: [Unwanted] = []
 
   /// A third of the worlds has clients with many streams on one connection, and more streams.
   let isWide: Bool
@@ -74,13 +77,14 @@ final class World {
     listens = SimulatedSession(name: "listen", loop: loop, postgres: postgres, logger: logger)
     stores = [PGMQStore(reads: reads), NativeStore(reads: reads)]
     shared = try SharedListening(seed: seed, listens: listens)
+    closing = Closing(writer: writer)
     dispatcher = Dispatcher(
       writer: writer, listener: shared?.source ?? Listener(session: listens), stores: stores,
       limits: limits, logger: logger)
     heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
     connectParts()
     if isWide { makeManyQueues() } else { makeQueues() }
-    steplist = Step.chosen(habit, isWide: isWide, &random)
+    steplist = Step.chosen(habit, isWide: isWide, hasClosing: seed % 7 == 3, &random)
   }
 
   private static func settings(
@@ -177,7 +181,13 @@ final class World {
 
   /// One iteration of the loop comes to its end.
   func turn() {
-    _ = dispatcher.runSlice()
+    _ = runSlice()
+  }
+
+  /// Says whether there is more to do at once.
+  func runSlice() -> Bool {
+    if !unwanted.isEmpty { closeSlice() }
+    return dispatcher.runSlice()
   }
 
   func run(steps count: Int) {
@@ -239,7 +249,7 @@ final class World {
         while listens.hasAnswers { listens.answer() }
         shared?.passOn()
         serveSockets()
-        for _ in 0..<8 where dispatcher.runSlice() {}
+        for _ in 0..<8 where runSlice() {}
         if reads.openCount + listens.openCount + postgres.notifications.count == 0 { break }
       }
     }

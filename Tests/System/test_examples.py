@@ -75,17 +75,22 @@ def check_opening(host, path):
         assert json.loads(client.next_block().data)["connectionId"]
 
 
+def published(client):
+    """The next message that was published to it: some hosts tell the time in between."""
+    return client.expect(lambda block: block.is_broadcast and block.event != "clock", "message")
+
+
 def check_resume(host, path, publish):
     """Two messages, the second of which is missed, and a third that is waited for."""
     with host.subscribe(path) as client:
         publish("first")
-        first = client.broadcast()
+        first = published(client)
         assert first.data == "first"
     publish("second")
     with host.subscribe(path, f"Last-Event-ID: {first.id}") as client:
-        assert client.broadcast().data == "second"
+        assert published(client).data == "second"
         publish("third")
-        assert client.broadcast().data == "third"
+        assert published(client).data == "third"
 
 
 def check_end(host, path, number=signal.SIGTERM):
@@ -108,12 +113,13 @@ def check_crowd(host, path):
 
 def check_all(host, path, publish, number=signal.SIGTERM):
     with host.subscribe(path):
-        # Nobody has gone before this, whose descriptor would still be counted.
+        # Nobody has gone before this, whose descriptor would still be counted; the host may have one of its own
+        # for this client for a moment.
         before = host.descriptor_count()
         check_opening(host, path)
         check_resume(host, path, publish)
         check_crowd(host, path)
-        wait_until(lambda: host.descriptor_count() == before, f"{before} descriptors again")
+        wait_until(lambda: host.descriptor_count() <= before, f"{before} descriptors again")
     check_end(host, path, number)
 
 
@@ -276,7 +282,7 @@ def test_store_host_tells_of_a_gap(start):
 def _check_short_life(host, path, publish):
     with host.subscribe(path) as client, host.get("/nowhere") as lost, Client(host.address):
         publish("hello")
-        assert client.broadcast().data == "hello"
+        assert published(client).data == "hello"
         lost.read_to_end()
         host.stop(limit=PATIENCE_SECONDS)
         assert client.read_to_end()[-1].is_goodbye

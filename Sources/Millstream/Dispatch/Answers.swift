@@ -2,6 +2,7 @@
 extension Dispatcher: StoreReceiver {
   func looked(at stream: Stream, _ finding: Finding?) {
     stream.looksAnswered += 1
+    stream.wasRefused = false
     defer { readingPaused(of: stream) }
     guard let finding else {
       perform(stream.reader.foundAbsent(), on: stream)
@@ -144,15 +145,21 @@ extension Dispatcher: StoreReceiver {
     if let page { stream.requestedPages.remove(page) } else { stream.reader.failed() }
     readingPaused(of: stream)
     guard case .refused(let sqlState, let message) = failure else { return }
-    // It is locked, by somebody who makes it anew perhaps: whoever waits is let in once it is known what
-    // is there, or after the time that nobody waits for longer.
-    if failure.isLocked && !stream.reader.isKnown {
-      return remind(stream, afterMs: Dispatcher.lockedPauseMs)
-    }
+    if mayBeChanging(stream, failure) { return remind(stream, afterMs: Dispatcher.changedPauseMs) }
     // A table that is gone is no fault: the next look says whether the stream still exists.
     if !failure.isAbsence { logRefusal(of: stream, sqlState: sqlState, message: message) }
     stream.isLookFailing = true
     placeWaiting(of: stream)
+  }
+
+  /// While somebody makes it anew it is locked, and then a question may find one of its tables gone (as
+  /// `XX000`). Whoever waits is let in once it is known what is there: it would miss what comes between its
+  /// opening and that. Nobody waits where nothing is known the second time either, or for longer than anybody.
+  private func mayBeChanging(_ stream: Stream, _ failure: QueryFailure) -> Bool {
+    if stream.reader.isKnown { return false }
+    if failure.isLocked { return true }
+    defer { stream.wasRefused = true }
+    return !stream.wasRefused
   }
 
   /// Unless there is more to read at once, what has waited for it can go.

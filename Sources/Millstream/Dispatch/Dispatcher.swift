@@ -22,8 +22,8 @@ final class Dispatcher {
   /// An ephemeral broadcast waits no longer for what was stored before it.
   static let longestEphemeralWaitMs: Int64 = 500
 
-  /// A stream that is not known yet and that somebody has locked is looked at again after that.
-  static let lockedPauseMs: Int64 = 250
+  /// A stream that is not known yet and that somebody is changing is looked at again after that.
+  static let changedPauseMs: Int64 = 250
 
   /// Bounds and intervals of the dispatcher.
   struct Limits {

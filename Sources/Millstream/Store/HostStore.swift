@@ -42,7 +42,7 @@ public final class PositionQuestion {
   }
 
   /// It cannot be said; it is asked again within ``Configuration/safetyPollMs``, or when the stream is
-  /// notified.
+  /// notified. Whoever waits for the stream to be known waits for a second answer, and is let in then.
   public func failed() {
     guard close() else { return }
     store?.receiver?.questionFailed(

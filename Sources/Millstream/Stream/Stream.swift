@@ -72,6 +72,8 @@ final class Stream {
   var looksAnswered = 0
   /// The store refuses to say anything of it: nobody waits for that with their opening.
   var isLookFailing = false
+  /// It has refused once since it last said something.
+  var wasRefused = false
   /// Messages that went into its logs; wraps. What the walk over all streams has seen of it last.
   var messageCount: UInt32 = 0
   var countedMessages: UInt32 = 0
