@@ -99,7 +99,14 @@ final class SimulatedClient: SimulatedPeer {
       passAllUpToLast()
     } else {
       (start, incarnation) = (nil, nil)
+      if !isOpenedBlindlyForAReason { fails("is opened, and nobody knows where it begins") }
     }
+  }
+
+  /// Nobody can say where the stream is, or nobody waits any longer.
+  private var isOpenedBlindlyForAReason: Bool {
+    isAsked || !world.reads.isExpected || world.refusedCount >= 2
+      || world.postgres.nowMs - bornMs >= Int64(Heartbeat.longestOpeningSeconds) * 1_000
   }
 
   /// Takes what has come since the last time.

@@ -11,7 +11,7 @@ enum Step: CaseIterable {
   // What only happens where there are clients with many streams.
   case connectMany, comeBackWithMany, stallMany, drainMany, hangUpMany
   case publishEverywhere, publishLarge, rebirth, appear, suspense
-  // What only happens in a seventh of the worlds.
+  // What only happens where there is turbulence.
   case close
 
   private var weight: Int {
@@ -53,10 +53,10 @@ enum Step: CaseIterable {
 
   /// Each world has its own habits: some things never happen in it, and some often.
   static func chosen(
-    _ habit: Habit, isWide: Bool, hasClosing: Bool, _ random: inout SeededGenerator
+    _ habit: Habit, isWide: Bool, isTurbulent: Bool, _ random: inout SeededGenerator
   ) -> [(weight: Int, step: Step)] {
     let possible = allCases.filter {
-      (isWide || !$0.isOfWideWorlds) && (hasClosing || $0 != .close)
+      (isWide || !$0.isOfWideWorlds) && (isTurbulent || $0 != .close)
     }
     return possible.map { step in
       let factor = random.pick(step.isNeeded ? [1, 2, 4] : [0, 0, 1, 2, 6])!
@@ -391,7 +391,9 @@ extension World {
       guard postgres.nowMs - refusedMs > 3_000, reads.hasUnexecuted else { return }
       trace("refuses a query")
       refusedMs = postgres.nowMs
-      reads.execute(refusal: "55P03")
+      let isGone = isTurbulent && refusedMs % 100 == 0
+      if isGone { refusedCount += 1 }
+      reads.execute(refusal: isGone ? "XX000" : "55P03")
     case .breakReads:
       trace("the reading session breaks")
       reads.breakOff()

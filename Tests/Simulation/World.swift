@@ -26,6 +26,8 @@ final class World {
 
   /// A third of the worlds has clients with many streams on one connection, and more streams.
   let isWide: Bool
+  /// In a seventh of them connections and streams are closed, and questions find tables gone.
+  var isTurbulent: Bool { seed % 7 == 3 }
   var clients: [SimulatedClient] = []
   var carriers: [SimulatedCarrier] = []
   var goneCarriers: [SimulatedCarrier.Wishes] = []
@@ -38,6 +40,8 @@ final class World {
   var streams: [WeakReference] = []
   var backlogs: [WeakReference] = []
   var refusedMs: Int64 = 0
+  /// How many questions were refused for something else than a lock.
+  var refusedCount = 0
   /// Everybody is asked to leave.
   var isEnding = false
   /// When all was checked last: a step may take a while.
@@ -84,7 +88,7 @@ final class World {
     heartbeat = Heartbeat(loop: loop, writer: writer, configuration: configuration)
     connectParts()
     if isWide { makeManyQueues() } else { makeQueues() }
-    steplist = Step.chosen(habit, isWide: isWide, hasClosing: seed % 7 == 3, &random)
+    steplist = Step.chosen(habit, isWide: isWide, isTurbulent: isTurbulent, &random)
   }
 
   private static func settings(
