@@ -138,7 +138,7 @@ extension SimulatedClient {
     if !hasChanged && !isElsewhere && !queue.hasUnnoticedRewind && anewStep != world.steps {
       fails("was told that the ids begin anew, and they do not")
     }
-    (start, last, lastReceived, incarnation) = (0, 0, 0, nil)
+    (start, last, lastReceived, incarnation, openedIn) = (0, 0, 0, nil, nil)
     // A client that is slow may be told of one change while there are more.
     if hasChanged { incarnationNumber += 1 }
     awaitsReset = false
@@ -157,7 +157,8 @@ extension SimulatedClient {
     if incarnation == nil && queue.incarnations.count > 1 { return last = high }
     let known = stream.flatMap { queue.incarnation(of: $0) }
     // It may be of either where they differ.
-    if let incarnation, let known, incarnation !== known { return last = high }
+    let others = [known, openedIn].compactMap { $0 }
+    if let incarnation, others.contains(where: { $0 !== incarnation }) { return last = high }
     guard let other = incarnation ?? known else { return }
     // Of one that is not there any more, all is removed.
     let isCurrent = other === queue.current && high <= other.records.count

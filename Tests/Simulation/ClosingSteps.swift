@@ -12,10 +12,14 @@ extension World {
 
   func closeSomething() {
     if random.once(in: 3) {
-      guard let peer = random.pick(peers.filter { $0.isOpen && !$0.isAsked }) else { return }
+      let all = peers.filter { $0.isOpen && !$0.isAsked }
+      let busy = all.filter {
+        $0.connection.pointee.isBlocked || $0.connection.pointee.phase != .live
+      }
+      guard let peer = random.pick(random.once(in: 2) ? busy : all) else { return }
       trace("client \(peer.id) is to be closed")
       unwanted.append(.peer(peer))
-    } else if let queue = random.pick(postgres.queues) {
+    } else if let queue = random.once(in: 2) ? busyQueue : random.pick(postgres.queues) {
       let name = Array(queue.name.utf8)
       let stream = name.withUnsafeBytes { dispatcher.registry.stream(queue.store, $0) }
       guard let stream else { return }
@@ -23,6 +27,13 @@ extension World {
       unwanted.append(.queue(queue))
       closing.add(stream, reason: nil)
     }
+  }
+
+  /// One that has a client of many wait for the rest of a frame, or of a page.
+  private var busyQueue: SimulatedQueue? {
+    let lanes = carriers.compactMap { $0.product?.begun ?? $0.product?.pageHolder }
+    guard let lane = random.pick(lanes) else { return nil }
+    return postgres.queues.first { $0.key == lane.key }
   }
 
   /// Whoever has come by now is meant.

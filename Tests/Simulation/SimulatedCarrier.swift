@@ -310,6 +310,7 @@ extension SimulatedClient {
     openedMs = world.postgres.nowMs
     let now = stream.flatMap { queue.incarnation(of: $0) }
     incarnationNumber = now?.number ?? 0
+    openedIn = now
     if let came {
       begins(at: came)
       if position?.id != came.id {

@@ -37,6 +37,8 @@ final class SimulatedClient: SimulatedPeer {
   /// The highest id of a message that it has, or came with.
   var lastReceived: Int64 = 0
   var incarnation: Incarnation?
+  /// What it was opened in: a cursor may be of a later one, of which the streamer has not heard yet.
+  var openedIn: Incarnation?
   /// How far the queue had come when it began to count.
   var incarnationNumber = 0
   /// It was given ids of another incarnation than it has a right to, and has to be told.
@@ -90,6 +92,7 @@ final class SimulatedClient: SimulatedPeer {
     openedMs = world.postgres.nowMs
     guard let stream else { return }
     incarnation = queue.incarnation(of: stream)
+    openedIn = incarnation
     incarnationNumber = incarnation?.number ?? 0
     if let came {
       (start, last, incarnation) = (came.id, came.id, came.incarnation)

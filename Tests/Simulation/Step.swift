@@ -36,7 +36,7 @@ enum Step: CaseIterable {
     switch self {
     case .execute, .answer, .deliver, .connect, .serve, .reconnectReads, .reconnectListens, .drain,
       .turn, .commit, .release, .create, .pass, .publish, .connectMany, .drainMany,
-      .comeBackWithMany:
+      .comeBackWithMany, .close:
       true
     default: false
     }
