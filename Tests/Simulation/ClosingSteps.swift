@@ -19,14 +19,31 @@ extension World {
       guard let peer = random.pick(random.once(in: 2) ? busy : all) else { return }
       trace("client \(peer.id) is to be closed")
       unwanted.append(.peer(peer))
-    } else if let queue = random.once(in: 2) ? busyQueue : random.pick(postgres.queues) {
-      let name = Array(queue.name.utf8)
-      let stream = name.withUnsafeBytes { dispatcher.registry.stream(queue.store, $0) }
-      guard let stream else { return }
-      trace("\(queue.name) is to be closed")
-      unwanted.append(.queue(queue))
-      closing.add(stream, reason: nil)
+    } else {
+      if random.once(in: 4) { beginLargeFrame() }
+      if let queue = random.once(in: 2) ? busyQueue : random.pick(postgres.queues) { close(queue) }
     }
+  }
+
+  private func close(_ queue: SimulatedQueue) {
+    let name = Array(queue.name.utf8)
+    let stream = name.withUnsafeBytes { dispatcher.registry.stream(queue.store, $0) }
+    guard let stream else { return }
+    trace("\(queue.name) is to be closed")
+    unwanted.append(.queue(queue))
+    closing.add(stream, reason: nil)
+  }
+
+  /// A client of many takes the beginning of a frame that is longer than what is copied at once.
+  private func beginLargeFrame() {
+    guard let client = random.pick(carriers.filter { !$0.isGoing }),
+      let lane = random.pick(client.product?.lanes ?? []),
+      let queue = publishable.first(where: { $0.key == lane.key })
+    else { return }
+    client.socket.hasStalled = true
+    client.socket.room = random.number(1_000..<20_000)
+    publishLarge(to: queue)
+    calm(ticks: 4)
   }
 
   /// One that has a client of many wait for the rest of a frame, or of a page.
