@@ -39,7 +39,7 @@ import Testing
     .enabled(if: !isAsked),
     arguments: [
       8_152_733_641_109_040_079, 2_143_342_935_634_640_304, 2_143_342_935_634_649_008,
-      3_775_203_709_192_649_988, 3_775_203_709_192_666_282 as UInt64,
+      3_775_203_709_192_649_988, 3_775_203_709_192_666_282, 6_152_239_593_416_845_535 as UInt64,
     ])
   func staysMended(seed: UInt64) throws {
     if let violation = try Simulation.run(seed: seed).violation { Issue.record("\(violation)") }

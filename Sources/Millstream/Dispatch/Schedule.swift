@@ -35,7 +35,8 @@ extension Dispatcher {
     for stream in due {
       stream.remindAtMs = nil
       releaseEphemerals(of: stream)
-      if stream.subscriberCount > 0 { comeBy(stream) }
+      // Whoever subscribes while what is new is held back relies on this.
+      if stream.isKept { comeBy(stream) }
       // Another wake-up has come since this was asked for, and its throttle is not over.
       if stream.throttleEndsMs > nowMs { remind(stream, afterMs: stream.throttleEndsMs - nowMs) }
     }

@@ -95,6 +95,9 @@ final class Stream {
 
   var subscriberCount: Int { live.count + waiting.count }
 
+  /// Whether anybody is subscribed to it, or just was and may come back.
+  var isKept: Bool { subscriberCount > 0 || emptySinceMs != nil }
+
   /// Whether no id as high as those that we have, or know of, was given out: the stream was emptied and begun
   /// anew, or restored. If ours are still higher when all was read again, there are foreign ids.
   func hasGoneBack(to highestID: Int64) -> Bool {
