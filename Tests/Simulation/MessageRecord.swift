@@ -5,13 +5,14 @@ final class MessageRecord {
   enum State { case taken, committed, rolledBack }
 
   let serial: Int
-  let queue: SimulatedQueue
+  /// It is kept by the server, as is all that it ever was.
+  unowned let queue: SimulatedQueue
   let text: String
   /// The label that is needed, and the one that does not get it.
   var visibleTo: String?
   var exclude: ConnectionID?
   /// Where its id is of; native: known at the commit.
-  var incarnation: Incarnation?
+  unowned var incarnation: Incarnation?
   var id: Int64 = 0
   var state = State.taken
   /// The start of its transaction, and since when that holds the lock of the ids.
