@@ -201,7 +201,7 @@ MILLSTREAM_INITIALIZER(millstream_message)
 
 /* Asks whether a client may listen to a stream whose name is in order. Called for raw descriptors and
  * for connections that millstream_listen accepted. Answer with millstream_authorize, from within the
- * callback or later; until then the client waits, no longer than head_timeout_ms: then it is refused for now
+ * callback or later; until then the client waits, no longer than head_timeout_ms: then it is told to come again
  * (503). The accessors below can be used until the answer. Patterns of streams that are no more than public are
  * refused without asking. */
 typedef void (*millstream_authorize_callback)(void *user, millstream_authorization *question);
@@ -262,7 +262,7 @@ typedef struct millstream_store {
   /* How far does the stream go? Answer with millstream_answer_position, _absent or _failure. */
   void (*position)(void *user, millstream_question *question, const char *stream);
   /* The first `limit` messages above the id `after`, in order: millstream_answer_message for each, then
-   * millstream_answer_end; or _failure. Fewer than `limit` means: that is all for now. */
+   * millstream_answer_end; or _failure. Fewer than `limit` means: that is all there is. */
   void (*read)(
       void *user, millstream_question *question, const char *stream, int64_t after, size_t limit);
   void *user;

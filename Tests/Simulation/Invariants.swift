@@ -28,7 +28,7 @@ extension World {
     if gone.count > 8 { gone.removeFirst() }
   }
 
-  /// Whoever takes everything hears why it goes.
+  /// Whoever ends because that was asked for has heard why: who takes too little ends for that.
   func checkEnd(of peer: SimulatedPeer) {
     if peer.endReason == .requested && !isEnding && !peer.isTold {
       fails("client \(peer.id) goes without a word")

@@ -202,11 +202,7 @@ final class SimulatedCarrier: SimulatedPeer {
       let queue = queue(named: String(decoding: name, as: UTF8.self)), let lane = lane(of: queue)
     else { return fails("got <\(block)>") }
     lastEventID = line
-    if rest == World.closedFrame {
-      lane.isClosed()
-    } else if lane.isTold {
-      lane.fails("got <\(block)> behind the last")
-    } else {
+    if !lane.isEnd(rest) {
       lane.receive(words.count == 3 ? "id: \(words[2])\n\(rest)" : rest)
     }
     judge(vector)

@@ -145,7 +145,10 @@ extension Dispatcher: StoreReceiver {
     if let page { stream.requestedPages.remove(page) } else { stream.reader.failed() }
     readingPaused(of: stream)
     guard case .refused(let sqlState, let message) = failure else { return }
-    if mayBeChanging(stream, failure) { return remind(stream, afterMs: Dispatcher.changedPauseMs) }
+    if mayBeChanging(stream, failure) {
+      if !failure.isLocked { stream.wasRefused = true }
+      return remind(stream, afterMs: Dispatcher.changedPauseMs)
+    }
     // A table that is gone is no fault: the next look says whether the stream still exists.
     if !failure.isAbsence { logRefusal(of: stream, sqlState: sqlState, message: message) }
     stream.isLookFailing = true
@@ -156,10 +159,7 @@ extension Dispatcher: StoreReceiver {
   /// `XX000`). Whoever waits is let in once it is known what is there: it would miss what comes between its
   /// opening and that. Nobody waits where nothing is known the second time either, or for longer than anybody.
   private func mayBeChanging(_ stream: Stream, _ failure: QueryFailure) -> Bool {
-    if stream.reader.isKnown { return false }
-    if failure.isLocked { return true }
-    defer { stream.wasRefused = true }
-    return !stream.wasRefused
+    !stream.reader.isKnown && (failure.isLocked || !stream.wasRefused)
   }
 
   /// Unless there is more to read at once, what has waited for it can go.

@@ -159,7 +159,7 @@ extension Dispatcher {
     lateReadEnded(of: stream, isComplete: false)
   }
 
-  /// It is asked for now and then, though nothing wakes the stream.
+  /// It is asked for from time to time, though nothing wakes the stream.
   func remindOfLate(_ stream: Stream) {
     guard let late = stream.late else { return }
     remind(stream, afterMs: max(late.nextAskMs - writer.clock.monotonicMs, 0))

@@ -24,7 +24,7 @@ extension Endpoint {
     later(.unavailable, store, arrival)
   }
 
-  /// A refusal for now, as clients of this store are to have it.
+  /// A temporary refusal, as clients of this store are to have it.
   private func later(
     _ hard: HTTPResponse, _ store: StoreKind, _ arrival: Arrival
   ) -> HTTPResponse {

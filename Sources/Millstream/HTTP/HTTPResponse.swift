@@ -8,7 +8,7 @@ struct HTTPResponse: Equatable {
   var hasBody = true
   /// The answer to HEAD: the body is announced but not sent (RFC 9110, 9.3.2).
   var isHeadOnly = false
-  /// Why it refuses for now; nil: it does not, or for good.
+  /// Why it refuses temporarily; nil: it does not, or for good.
   var refusal: RefusalReason?
 
   static func == (left: HTTPResponse, right: HTTPResponse) -> Bool {
@@ -22,7 +22,7 @@ struct HTTPResponse: Equatable {
       body: Array("\(text)\n".utf8))
   }
 
-  /// The same for now: whoever comes again may be let in.
+  /// The same temporarily: whoever comes again may be let in.
   static func later(_ status: Int, _ reason: String, _ text: String) -> HTTPResponse {
     var response = plain(status, reason, text)
     response.fields.append(("retry-after", "2"))

@@ -20,7 +20,7 @@ public struct EndpointConfiguration: Sendable {
   public var limits = ConnectionLimits()
   /// Proxies that are believed about where a client is from. Without any, it is where its connection is from.
   public var trustedProxies: [TrustedProxy] = []
-  /// Which clients come back by themselves when they are refused for now.
+  /// Which clients come back by themselves when they are refused temporarily.
   public var refusesSoftly = SoftRefusals.native
   /// How long a client may take until it has sent its request and was authorized, in milliseconds.
   public var headTimeoutMs: Int64 = 10_000

@@ -25,7 +25,7 @@ public enum SoftRefusals: String, Sendable, CaseIterable {
   case never
 }
 
-/// Why a client was not let in for now.
+/// Why a client was temporarily not let in.
 public enum RefusalReason: UInt8, CaseIterable, Sendable {
   /// There are as many connections as there may be.
   case full

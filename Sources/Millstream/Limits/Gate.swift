@@ -95,7 +95,7 @@ struct Gate {
 }
 
 extension HTTPResponse {
-  /// What refuses a client for now.
+  /// What refuses a client temporarily.
   static func refusing(_ reason: RefusalReason) -> HTTPResponse {
     switch reason {
     case .full: return full

@@ -9,7 +9,7 @@ public protocol MessageSource: AnyObject {
   func position(of stream: String, _ question: PositionQuestion)
 
   /// The first `limit` messages above the id `after`, in order: ``ReadQuestion/add(_:)`` for each, then
-  /// ``ReadQuestion/end(hasBefore:)``. Fewer means: that is all for now.
+  /// ``ReadQuestion/end(hasBefore:)``. Fewer means: that is all there is.
   func messages(of stream: String, after: Int64, limit: Int, _ question: ReadQuestion)
 }
 
