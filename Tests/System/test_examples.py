@@ -353,6 +353,17 @@ def test_ruby_host_survives_its_garbage_collector(ruby_host, queue):
         client.close()
 
 
+def test_ruby_host_is_not_held_up_by_those_who_say_nothing(ruby_host):
+    """Puma waits for requests of whoever it has only just let in; Millstream's clients hear of the end
+    after that."""
+    with ruby_host.subscribe(_pgmq_path("chat")) as client:
+        silent = [Client(ruby_host.address) for _ in range(50)]
+        ruby_host.stop(limit=25)
+        assert client.read_to_end()[-1].is_goodbye
+    for one in silent:
+        one.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_swift_host(start, swift_host, native_database, feed, number):
     check_all(start(swift_host, native_database), FEED, feed.send, number)
