@@ -115,20 +115,6 @@ import Testing
     #expect(own.contains("access-control-allow-methods: GET, HEAD, OPTIONS"))
   }
 
-  @Test func headOfAStreamIsTheStreamsHeadWithoutAnEnd() throws {
-    let head = try Self.head(Self.decide("HEAD /streams/public"))
-    #expect(head.contains("content-type: text/event-stream"))
-    #expect(!head.contains { $0.hasPrefix("content-length") })
-  }
-
-  @Test func headOfARefusalAnnouncesItsBodyOnly() throws {
-    guard case .respond(let response) = try Self.decide("HEAD /streams/no") else {
-      Issue.record("not refused")
-      return
-    }
-    #expect(text(response.encoded).hasSuffix("content-length: 15\r\nconnection: close\r\n\r\n"))
-  }
-
   // MARK: -
 
   private static func decide(

@@ -11,6 +11,7 @@ import pytest
 
 from harness.admin import Admin
 from harness.application import Application
+from harness.client import request
 from harness.native import Publisher
 from harness.manystreams import path_of
 from harness.names import sign
@@ -143,6 +144,16 @@ def test_answers(asking, application, answer, expected):
         assert client.head["retry-after"] == ("2" if expected == 503 else None)
     counted = ending(server).get("failedAuthorizations", 0)
     assert counted == (1 if expected == 503 else 0)
+
+
+@pytest.mark.parametrize("path", ["room", "?s=room&s=hall"])
+def test_head_hears_what_get_would(asking, application, path):
+    server = asking("--authorize-cache", "0s")
+    for answer, expected in [(200, 200), (403, 403), (500, 503)]:
+        application.answer = lambda path, headers: (answer, b"")
+        with server.ask(request(NATIVE + path, method="HEAD")) as client:
+            assert client.head.status == expected
+            assert client.read_to_end() == [] and client.stream.rest == b""
 
 
 def test_labels_decide_what_is_seen_in_both_stores(serve, full_database, application):

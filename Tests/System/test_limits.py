@@ -370,8 +370,19 @@ def test_what_is_for_good_is_not_soft(serve, native_database, clients):
     subscribe(clients, server)
     assert status(server, "/streams/unsigned") == 404
     assert status(server, PATH + "?since=x") == 400
-    with server.ask(request(PATH, method="HEAD")) as client:
-        assert client.head.status == 200 and not client.body()
+
+
+def test_head_takes_no_place_and_hears_that_there_is_none(serve, native_database, clients):
+    server = serve(native_database, "--max-per-stream", "1", "--refuse-softly", "always")
+
+    def retry_after():
+        with server.ask(request(PATH, method="HEAD")) as client:
+            assert client.head.status == 200 and client.read_to_end() == []
+            return client.head["retry-after"]
+
+    assert [retry_after() for _ in range(3)] == [None] * 3
+    subscribe(clients, server)
+    assert int(retry_after()) > 0
 
 
 def test_a_server_that_drains_refuses_softly(serve, native_database, clients):

@@ -33,8 +33,7 @@ extension Endpoint {
       let retryMs = max(instance.configuration.retryMs, Endpoint.leastRetryMs)
       response = response.softened(retryMs: instance.jittered(retryMs))
     }
-    response.fields += arrival.originFields
-    return response
+    return response.adding(arrival.originFields)
   }
 
   private func countRefusals(_ reason: RefusalReason, _ count: Int) {

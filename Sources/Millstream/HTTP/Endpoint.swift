@@ -290,7 +290,7 @@ public final class Endpoint {
   }
 
   /// From now on tokens are verified by these.
-  package func use(_ keys: [TokenKey]) { router.tokens?.keys = keys }
+  package func use(_ keys: [TokenKey]) { router.names.tokens?.keys = keys }
 
   /// An attempt to fetch keys is over; nil: without success, and the old ones stay.
   package func tokenKeysCame(_ keys: [TokenKey]?) {
@@ -306,13 +306,13 @@ public final class Endpoint {
   }
 
   /// Whether a key that is not here may be one that could not be fetched.
-  var mayMissTokenKeys: Bool { areTokenKeysAway || router.tokens?.keys.isEmpty ?? true }
+  var mayMissTokenKeys: Bool { areTokenKeysAway || router.names.tokens?.keys.isEmpty ?? true }
 
   func refusedToken() { instance.parts.writer.statistics.refusedTokens += 1 }
 
   private func fallbackResponse(_ head: RequestHead, _ arrival: Arrival) -> HTTPResponse? {
     guard let fallback, [.get, .head, .post].contains(head.method) else { return nil }
-    return fallback(EndpointRequest(head, arrival))?.response(isHead: head.method == .head)
+    return fallback(EndpointRequest(head, arrival))?.response
   }
 
   func register(

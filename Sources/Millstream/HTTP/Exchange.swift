@@ -25,6 +25,7 @@ final class Exchange {
   /// What those who are asked about its streams see of it.
   private var setRequest: EndpointRequest?
   private var isAsking = false
+  private var isHead = false
   /// Of what it waits for, while it is `authorizing`.
   private var store = StoreKind.native
   /// What is known of the client.
@@ -97,6 +98,7 @@ final class Exchange {
 
   private func answer(_ head: RequestHead) {
     arrival = endpoint.arrival(head, on: descriptor)
+    isHead = head.method == .head
     switch endpoint.decide(head, &arrival) {
     case .respond(let response): respond(response)
     case .awaitKeys(let store, let refusal):
@@ -157,6 +159,7 @@ final class Exchange {
 
   private func handOver(_ subscription: Subscription, _ context: ConnectionContext?) {
     if let refusal = endpoint.seat(subscription, context, &arrival) { return respond(refusal) }
+    if isHead { return respondToPage(.streamHeadOnly) }
     state = .over
     watcher.stop()
     var subscription = subscription
@@ -168,6 +171,7 @@ final class Exchange {
   private func handOver(_ given: SubscriptionSet) {
     var set = given
     if let refusal = endpoint.seat(&set, &arrival) { return respond(refusal) }
+    if isHead { return respondToPage(.streamHeadOnly) }
     state = .over
     watcher.stop()
     set.head = named(set.head)
@@ -233,13 +237,11 @@ final class Exchange {
     }
   }
 
-  // MARK: Refusing
+  // MARK: Responding
 
-  /// A page of another origin shall see which refusal it is.
-  private func respondToPage(_ refusal: HTTPResponse) {
-    var response = refusal
-    response.fields += arrival.originFields
-    respond(response)
+  /// A page of another origin shall see which response it is.
+  private func respondToPage(_ response: HTTPResponse) {
+    respond(response.adding(arrival.originFields))
   }
 
   private func respond(_ response: HTTPResponse) {
@@ -247,8 +249,8 @@ final class Exchange {
     received = []
     arrival.admission = nil
     if response.isRefusal { endpoint.refused(response, arrival, on: descriptor) }
-    var response = response
-    response.fields.append(("\(RequestID.field)", arrival.requestID.text))
+    var response = response.adding([("\(RequestID.field)", arrival.requestID.text)])
+    response.isHeadOnly = isHead
     self.response = PendingResponse(response)
     deadlineMs = endpoint.clock.monotonicMs + Exchange.lingerMs
     sendResponse()

@@ -31,10 +31,10 @@ public struct FallbackResponse {
   }
 
   /// The same as it is sent.
-  func response(isHead: Bool) -> HTTPResponse {
+  var response: HTTPResponse {
     let reason = status == 304 ? "Not Modified" : status < 300 ? "OK" : "Refused"
     return HTTPResponse(
       status: status, reason: reason, fields: [("content-type", contentType)] + fields, body: body,
-      hasBody: ![204, 304].contains(status), isHeadOnly: isHead)
+      hasBody: ![204, 304].contains(status))
   }
 }

@@ -47,6 +47,14 @@ struct HTTPResponse: Equatable {
     return known.first { $0.status == status } ?? .notFound
   }
 
+  /// What HEAD gets where GET would get a stream.
+  static let streamHeadOnly = HTTPResponse(
+    status: 200, reason: "OK",
+    fields: [
+      ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"),
+      ("x-accel-buffering", "no"),
+    ], hasBody: false)
+
   static let headTimeout = plain(408, "Request Timeout", "the request took too long")
 
   /// The bytes on the wire.
@@ -56,6 +64,13 @@ struct HTTPResponse: Equatable {
     if hasBody { text += "content-length: \(body.count)\r\n" }
     text += "connection: close\r\n\r\n"
     return Array(text.utf8) + (hasBody && !isHeadOnly ? body : [])
+  }
+
+  /// The same with more fields.
+  func adding(_ fields: [(name: String, value: String)]) -> HTTPResponse {
+    var response = self
+    response.fields += fields
+    return response
   }
 
   /// `head`, which is of an event stream's response or is none, with one more field.

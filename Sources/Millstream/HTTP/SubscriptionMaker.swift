@@ -35,9 +35,9 @@ public struct SubscriptionMaker: Sendable {
 
   /// The name in a signed name; nil: it was signed with none of the secrets, or has expired.
   public func verify(_ signedName: String) -> String? {
-    router.verify(signedName, at: Clock.system.unixSeconds)
+    router.names.verify(Array(signedName.utf8), at: Clock.system.unixSeconds)
   }
 
   /// The name, signed with the first secret; nil without one, or if it is no name.
-  public func sign(_ name: String) -> String? { router.sign(name) }
+  public func sign(_ name: String) -> String? { router.names.sign(name) }
 }
