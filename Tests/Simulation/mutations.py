@@ -116,7 +116,7 @@ MUTATIONS = [
     ("whoever leaves the log before a reset is not told of it", "Dispatch/Delivery.swift",
      "      writer.sendOwn(reset.frame, to: connection)\n",
      "      _ = reset\n"),
-    ("nobody asks to be told when a socket has room", "Connection/Writer.swift",
+    ("nobody asks to be told when a socket has room", "Connection/Writer+Readiness.swift",
      "    setEvents(of: connection, [.readable, .writable])\n",
      ""),
     ("streams are never looked at for safety", "Dispatch/Schedule.swift",

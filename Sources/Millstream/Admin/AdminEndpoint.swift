@@ -1,4 +1,3 @@
-import CSystem
 import Glibc
 
 /// Answers what operators and their programs ask, at an address of its own. Everything on the loop's
@@ -10,7 +9,10 @@ package final class AdminEndpoint {
   private let socket: ListeningSocket
   private var exchanges: [ObjectIdentifier: AdminExchange] = [:]
   private var finished: [AdminExchange] = []
-  private lazy var watcher = IOWatcher(loop: loop) { [unowned self] _ in accept() }
+  private lazy var acceptor = Acceptor(
+    loop: loop,
+    take: { [unowned self] in begin($0) },
+    lacksDescriptor: { [unowned self] _ in watchTime() })
   private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in tick() }
 
   /// So many requests may be under way. Whoever comes beyond takes the place of who has asked for nothing for the
@@ -25,15 +27,13 @@ package final class AdminEndpoint {
     self.loop = loop
     self.socket = socket
     self.handler = handler
-    watcher.watch(socket.descriptor, for: .readable)
+    acceptor.add(socket)
   }
 
   /// Where it listens.
   package var address: String { socket.address }
 
-  private func accept() {
-    let descriptor = ms_accept(socket.descriptor)
-    guard descriptor >= 0 else { return pauseIfFull() }
+  private func begin(_ descriptor: Int32) {
     if exchanges.count == AdminEndpoint.maximumExchanges {
       exchanges.values.filter(\.isReading).min { $0.deadlineMs < $1.deadlineMs }?.end()
     }
@@ -43,20 +43,17 @@ package final class AdminEndpoint {
     }
     let exchange = AdminExchange(descriptor: descriptor, loop: loop, endpoint: self)
     exchanges[ObjectIdentifier(exchange)] = exchange
-    if !timer.isActive { timer.repeatFiring(everyMs: AdminEndpoint.tickMs) }
+    watchTime()
   }
 
-  /// Without a descriptor to give, accepting would only spin: the backlog waits for a moment.
-  private func pauseIfFull() {
-    guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) else { return }
-    watcher.stop()
+  private func watchTime() {
     if !timer.isActive { timer.repeatFiring(everyMs: AdminEndpoint.tickMs) }
   }
 
   /// Runs only while there is something to look after.
   private func tick() {
     finished = []
-    watcher.watch(socket.descriptor, for: .readable)
+    acceptor.resume()
     let nowMs = clock.monotonicMs
     for exchange in exchanges.values where exchange.deadlineMs <= nowMs { exchange.end() }
     if exchanges.isEmpty && finished.isEmpty { timer.stop() }

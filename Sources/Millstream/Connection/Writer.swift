@@ -1,5 +1,3 @@
-import CLibEv
-
 /// Sends to clients: never blocks, never copies what is in a log, and keeps account of those whose
 /// socket is full.
 ///
@@ -26,7 +24,7 @@ final class Writer {
   /// The clients' descriptors, those included whose requests are being read.
   var descriptors = DescriptorSet()
 
-  private let loop: EventLoop
+  let loop: EventLoop
   let calls: SystemCalls
   /// Behind a pointer, because Swift checks each access to a property of a class at run time, and these
   /// are counted in every delivery.
@@ -63,7 +61,7 @@ final class Writer {
   deinit {
     for slot in 0..<table.slotCount {
       guard let connection = table.connection(slot) else { continue }
-      ev_io_stop(loop.raw, watcher(of: connection))
+      stopWatching(connection)
       _ = backlog(of: connection)?.carrier?.close()
       closeSocket(of: connection)
       dropBacklog(of: connection)
@@ -90,10 +88,7 @@ final class Writer {
     if let admission = arrival?.admission { admissions[connection.pointee.id] = admission }
     connection.pointee.lastDeliverySeconds = UInt32(clock.monotonicMs / 1000)
     connection.pointee.cameSeconds = connection.pointee.lastDeliverySeconds
-    let watcher = self.watcher(of: connection)
-    ms_io_init(watcher, connectionReady, descriptor, IOEvents.readable.rawValue)
-    watcher.pointee.data = Unmanaged.passUnretained(self).toOpaque()
-    ev_io_start(loop.raw, watcher)
+    startWatching(connection, descriptor)
     statistics.opened += 1
     descriptors.insert(descriptor)
     return connection
@@ -119,7 +114,7 @@ final class Writer {
     connection.pointee.phase = .closing
     connection.pointee.closeReason = reason
     blocked.remove(connection)
-    ev_io_stop(loop.raw, watcher(of: connection))
+    stopWatching(connection)
     closed.append(connection)
   }
 
@@ -316,70 +311,4 @@ final class Writer {
     case .timedOut: return .gone(.timedOut)
     }
   }
-
-  // MARK: Full sockets
-
-  /// Whoever took nothing keeps its place in the queue, and with it the time of its next look.
-  func block(_ connection: ConnectionRef, hasMoved: Bool) {
-    guard connection.pointee.phase != .closing else { return }
-    if connection.pointee.isBlocked { return hasMoved ? look(at: connection) : () }
-    let heldBytes = calls.heldBytes(connection.pointee.descriptor)
-    blocked.append(connection, Pace(nowMs: clock.monotonicMs, heldBytes: heldBytes))
-    setEvents(of: connection, [.readable, .writable])
-  }
-
-  private func unblock(_ connection: ConnectionRef) {
-    dropSpentBacklog(of: connection)
-    guard connection.pointee.isBlocked else { return }
-    blocked.remove(connection)
-    setEvents(of: connection, .readable)
-  }
-
-  /// A live connection keeps its backlog only while frames have to be held back from it.
-  private func dropSpentBacklog(of connection: ConnectionRef) {
-    guard connection.pointee.phase == .live, let backlog = backlog(of: connection),
-      !backlog.isPartOfCarrier
-    else { return }
-    let tip = connection.pointee.stream?._withUnsafeGuaranteedRef { $0.log.tip } ?? 0
-    let hasJoined = connection.pointee.position >= backlog.joinedAt && backlog.cursor <= tip
-    if hasJoined && backlog.own.isEmpty { dropBacklog(of: connection) }
-  }
-
-  private func setEvents(of connection: ConnectionRef, _ events: IOEvents) {
-    let watcher = self.watcher(of: connection)
-    if watcher.pointee.events & 3 == events.rawValue { return }
-    ev_io_stop(loop.raw, watcher)
-    ms_io_modify(watcher, events.rawValue)
-    ev_io_start(loop.raw, watcher)
-  }
-
-  private func watcher(of connection: ConnectionRef) -> UnsafeMutablePointer<ev_io> {
-    UnsafeMutableRawPointer(connection).assumingMemoryBound(to: ev_io.self)
-  }
-
-  // MARK: Events of the socket
-
-  fileprivate func socketReady(_ connection: ConnectionRef, _ events: IOEvents) {
-    guard connection.pointee.phase != .closing else { return }
-    if events.contains(.readable) { readAndForget(connection) }
-    if events.contains(.writable) { pump(connection) }
-  }
-
-  /// An event stream's client has nothing to say: whatever it sends is dropped, until it hangs up.
-  private func readAndForget(_ connection: ConnectionRef) {
-    withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 16) { buffer in
-      let outcome = calls.receive(connection.pointee.descriptor, into: buffer)
-      if outcome == .closed { close(connection, .clientGone) }
-      if outcome == .timedOut { close(connection, .timedOut) }
-    }
-  }
-}
-
-private func connectionReady(
-  _: OpaquePointer?, _ watcher: UnsafeMutablePointer<ev_io>?, _ events: Int32
-) {
-  guard let watcher, let data = watcher.pointee.data else { return }
-  let connection = UnsafeMutableRawPointer(watcher).assumingMemoryBound(to: Connection.self)
-  Unmanaged<Writer>.fromOpaque(data).takeUnretainedValue()
-    .socketReady(connection, IOEvents(rawValue: events & 3))
 }

@@ -32,8 +32,11 @@ public final class Endpoint {
   private let loop: EventLoop
   let instance: Instance
   private let logger: Logger
-  private var sockets: [ListeningSocket] = []
-  private var watchers: [IOWatcher] = []
+  private lazy var acceptor = Acceptor(
+    loop: loop,
+    hasRoom: { [unowned self] in exchanges.count < Endpoint.maximumExchanges },
+    take: { [unowned self] in begin($0) },
+    lacksDescriptor: { [unowned self] in warnOfDescriptors($0) })
   private var exchanges: [ObjectIdentifier: Exchange] = [:]
   private var finished: [Exchange] = []
   private lazy var options = ClientSocketOptions(
@@ -44,7 +47,6 @@ public final class Endpoint {
     finished.removeAll()
     return false
   }
-  private var isPaused = false
   private(set) var isTurningAway = false
   private var settling: (untilMs: Int64, done: () -> Void)?
   // Those that are over are taken out, so there are no more than there are exchanges.
@@ -53,8 +55,6 @@ public final class Endpoint {
   private var areTokenKeysAway = false
   private var nextDescriptorLineMs: Int64 = .min
 
-  /// How many connections one listening socket accepts before everything else has its turn.
-  private static let acceptsInSlice = 32
   /// The longest head of a request, in bytes.
   public static let maximumHeadBytes = RequestParser.maximumHeadBytes
   /// How many requests may be on their way in beyond the connections that are allowed.
@@ -89,10 +89,7 @@ public final class Endpoint {
   /// Takes connections from one more socket.
   public func add(_ socket: ListeningSocket) {
     options.apply(to: socket.descriptor)
-    let watcher = IOWatcher(loop: loop) { [unowned self] _ in accept(from: socket.descriptor) }
-    if !isPaused { watcher.watch(socket.descriptor, for: .readable) }
-    sockets.append(socket)
-    watchers.append(watcher)
+    acceptor.add(socket)
   }
 
   /// Takes secrets, keys, patterns, origins and limits that have changed; whoever is connected stays.
@@ -107,11 +104,7 @@ public final class Endpoint {
 
   /// Takes no more connections, because another process does, at the same addresses. Those that the kernel
   /// has given to these sockets already are served as ever.
-  package func handOver() {
-    for socket in sockets where !socket.isInherited { while acceptOne(from: socket.descriptor) {} }
-    watchers = []
-    sockets = []
-  }
+  package func handOver() { acceptor.finish() }
 
   /// `done` is called when every request that is here has its answer, or after so long: at once, if there is
   /// none.
@@ -130,8 +123,7 @@ public final class Endpoint {
 
   /// No more connections; requests that are on their way in are dropped.
   public func stop() {
-    watchers = []
-    sockets = []
+    acceptor.stop()
     timer.stop()
     for exchange in exchanges.values { exchange.drop() }
   }
@@ -142,22 +134,7 @@ public final class Endpoint {
     phases.stop()
   }
 
-  // MARK: Accepting
-
-  private func accept(from listener: Int32) {
-    for _ in 0..<Endpoint.acceptsInSlice {
-      guard exchanges.count < Endpoint.maximumExchanges else { return pause() }
-      let descriptor = ms_accept(listener)
-      if descriptor >= 0 {
-        begin(descriptor)
-      } else if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno) {
-        warnOfDescriptors(errno)
-        return pause()
-      } else if errno == EAGAIN {
-        return
-      }
-    }
-  }
+  // MARK: Requests that come
 
   /// It is tried again with every tick, which need not be said every time.
   private func warnOfDescriptors(_ code: Int32) {
@@ -169,23 +146,10 @@ public final class Endpoint {
       metadata: ["error": "\(String(cString: strerror(code)))"])
   }
 
-  /// False: there was none.
-  private func acceptOne(from listener: Int32) -> Bool {
-    let descriptor = ms_accept(listener)
-    if descriptor >= 0 { begin(descriptor) }
-    return descriptor >= 0 || errno == ECONNABORTED || errno == EINTR
-  }
-
   private func begin(_ descriptor: Int32, received: UnsafeRawBufferPointer? = nil) {
     let exchange = Exchange(descriptor: descriptor, loop: loop, endpoint: self)
     exchanges[ObjectIdentifier(exchange)] = exchange
     exchange.start(received: received)
-  }
-
-  /// Without a descriptor to give, accepting would only spin: the backlog waits for a moment.
-  private func pause() {
-    isPaused = true
-    for watcher in watchers { watcher.stop() }
   }
 
   private func dropUnfinished(_ nowMs: Int64) {
@@ -198,12 +162,9 @@ public final class Endpoint {
 
   private func tick() {
     let nowMs = clock.monotonicMs
-    if isPaused {
+    if acceptor.isPaused {
       dropUnfinished(nowMs)
-      isPaused = false
-      for (socket, watcher) in zip(sockets, watchers) {
-        watcher.watch(socket.descriptor, for: .readable)
-      }
+      acceptor.resume()
     }
     for exchange in exchanges.values where exchange.deadlineMs <= nowMs {
       exchange.deadlinePassed()
