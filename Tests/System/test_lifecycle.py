@@ -274,7 +274,8 @@ def test_client_that_never_reads_is_dropped(serve, queue, pgmq_database):
         healthy.connected()
         descriptors = server.descriptor_count()
         slow = _never_reading(server, queue)
-        for got in healthy.broadcasts(200, limit=60):
+        # Thirteen megabytes of JSON, which a debug build reads byte by byte.
+        for got in healthy.broadcasts(200, limit=240):
             assert {len(block.data) for block in got} == {65_536}
         wait_until(lambda: server.descriptor_count() <= descriptors, "the slow client dropped")
         slow.read_to_end()

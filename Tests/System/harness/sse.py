@@ -5,6 +5,7 @@ a block is everything up to and with "\\n\\n"; a test that wants exact bytes has
 """
 
 import dataclasses
+import functools
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +49,10 @@ class Block:
     def is_heartbeat(self):
         return self.raw.startswith(b": heartbeat ")
 
-    @property
+    @functools.cached_property
     def is_broadcast(self):
-        """A message of the stream, stored or ephemeral; nothing that the server says itself."""
+        """A message of the stream, stored or ephemeral; nothing that the server says itself. Who waits for many
+        asks each of them again and again."""
         return not self.is_comment and b"\ndata: " in b"\n" + self.raw and not (
             self.event or ""
         ).startswith(("pgbus:", "millstream:"))
