@@ -105,12 +105,19 @@ extension Instance {
 
   /// Closes all connections of a stream. One that carries others, too, ends for this stream alone.
   public func close(_ stream: StreamIdentity, reason: String? = nil) {
+    guard let name = storageName(of: stream) else { return }
+    remember(.stream(stream.store, storageName: name))
     if let stream = self.stream(stream) { closing.add(stream, reason: reason) }
   }
 
   /// Closes all connections of a member.
   public func close(member: String, reason: String? = nil) {
+    remember(.member(Array(member.utf8)))
     closing.add(member: member, reason: reason)
+  }
+
+  private func remember(_ target: RecentCloses.Target) {
+    closing.recent.add(target, nowMs: parts.writer.clock.monotonicMs)
   }
 
   /// Closes what is meant.

@@ -91,6 +91,70 @@ import Testing
     #expect(instance.connectionCount == 0)
   }
 
+  /// The steps: the application says yes, the right is withdrawn, the member is closed, the yes arrives.
+  @Test(arguments: ["any", "?s=any&s=other", "?s=an*"])
+  func anAnswerFromBeforeACloseIsNotTheLastWord(name: String) throws {
+    let closes: [(Instance) -> Void] = [
+      { $0.close(member: "ann") },
+      { $0.close(StreamIdentity(store: .native, name: "any")) },
+      { [endpoint] _ in endpoint.reconfigure(everythingIsPublic()) },
+    ]
+    endpoint.authorizesPatterns = true
+    for close in closes {
+      var asked: [AuthorizationQuestion] = []
+      endpoint.authorize = { asked.append($0) }
+      let client = try ask(for: name)
+      let count = name.contains("&") ? 2 : 1
+      while asked.count < count { loop.runOnce() }
+      close(instance)
+      #expect(asked[0].isOvertaken(.allow(ConnectionContext(member: "ann"))))
+      #expect(!asked[0].isOvertaken(.forbid))
+      for question in asked[..<count] {
+        #expect(question.answer(.allow(ConnectionContext(member: "ann"))))
+      }
+      #expect(asked.count == 2 * count, "it is asked again")
+      for question in asked[count...] { #expect(question.answer(.forbid)) }
+      #expect(received(client).hasPrefix("HTTP/1.1 403 "))
+      Glibc.close(client)
+    }
+    #expect(instance.connectionCount == 0)
+  }
+
+  @Test func theClosesOfOthersAreNothingToAnAnswer() throws {
+    var asked: [AuthorizationQuestion] = []
+    endpoint.authorize = { asked.append($0) }
+    let client = try ask(for: "any")
+    defer { close(client) }
+    while asked.isEmpty { loop.runOnce() }
+    instance.close(member: "bob")
+    instance.close(StreamIdentity(store: .native, name: "other"))
+    instance.close(StreamIdentity(store: .pgmq, name: "any"))
+    #expect(asked[0].answer(.allow(ConnectionContext(member: "ann"))))
+    #expect(asked.count == 1)
+    #expect(received(client).hasPrefix("HTTP/1.1 200 OK\r\n"))
+  }
+
+  /// An application may close the others of a member whenever it lets another in.
+  @Test func itIsAskedAgainOnce() throws {
+    var asked: [AuthorizationQuestion] = []
+    endpoint.authorize = { asked.append($0) }
+    let client = try ask(for: "any")
+    defer { close(client) }
+    for count in 1...2 {
+      while asked.count < count { loop.runOnce() }
+      instance.close(member: "ann")
+      #expect(asked[count - 1].answer(.allow(ConnectionContext(member: "ann"))))
+    }
+    #expect(asked.count == 2)
+    #expect(received(client).hasPrefix("HTTP/1.1 200 OK\r\n"))
+  }
+
+  private func everythingIsPublic() -> EndpointConfiguration {
+    var configuration = EndpointConfiguration()
+    configuration.publicPatterns = ["*"]
+    return configuration
+  }
+
   /// Whoever waits for keys and goes leaves nothing until they come: its head may have 48 KiB.
   @Test func whoeverHasGoneDoesNotWaitForKeys() throws {
     var configuration = EndpointConfiguration()
@@ -109,8 +173,7 @@ import Testing
   /// As when SIGHUP brings them: whoever is there stays, and is counted if there was a limit before.
   @Test func limitsCanComeAndChange() throws {
     endpoint.authorize = { $0.answer(.allow(ConnectionContext(member: "ann"))) }
-    var configuration = EndpointConfiguration()
-    configuration.publicPatterns = ["*"]
+    var configuration = everythingIsPublic()
     configuration.refusesSoftly = .never
     configuration.limits.perMember = 1
     endpoint.reconfigure(configuration)
@@ -125,7 +188,7 @@ import Testing
     #expect(instance.statistics.refused(.member) == 2)
     close(first)
     while instance.connectionCount > 1 { loop.runOnce() }
-    #expect(endpoint.counts.count(of: .member("ann")) == 1)
+    #expect(endpoint.counts.count(of: .member(Array("ann".utf8))) == 1)
     close(second)
     while endpoint.counts.keyCount > 0 { loop.runOnce() }
   }

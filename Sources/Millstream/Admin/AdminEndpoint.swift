@@ -15,8 +15,9 @@ package final class AdminEndpoint {
     lacksDescriptor: { [unowned self] _ in watchTime() })
   private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in tick() }
 
-  /// So many requests may be under way. Whoever comes beyond takes the place of who has asked for nothing for the
-  /// longest time: a probe that is not answered has the process restarted. If all have, it is sent away.
+  /// So many requests may be under way. Whoever comes beyond takes the place of who has its answer and does not go,
+  /// or has asked for nothing, for the longest time: a probe that is not answered has the process restarted. If all
+  /// others are asking, it is sent away.
   private static let maximumExchanges = 64
   private static let tickMs: Int64 = 1_000
 
@@ -34,9 +35,7 @@ package final class AdminEndpoint {
   package var address: String { socket.address }
 
   private func begin(_ descriptor: Int32) {
-    if exchanges.count == AdminEndpoint.maximumExchanges {
-      exchanges.values.filter(\.isReading).min { $0.deadlineMs < $1.deadlineMs }?.end()
-    }
+    if exchanges.count == AdminEndpoint.maximumExchanges { evictOne() }
     guard exchanges.count < AdminEndpoint.maximumExchanges else {
       close(descriptor)
       return
@@ -44,6 +43,13 @@ package final class AdminEndpoint {
     let exchange = AdminExchange(descriptor: descriptor, loop: loop, endpoint: self)
     exchanges[ObjectIdentifier(exchange)] = exchange
     watchTime()
+  }
+
+  private func evictOne() {
+    exchanges.values
+      .compactMap { exchange in exchange.evictionRank.map { ($0, exchange.deadlineMs, exchange) } }
+      .min { ($0.0, $0.1) < ($1.0, $1.1) }?
+      .2.end()
   }
 
   private func watchTime() {

@@ -14,6 +14,8 @@ package final class AdminExchange {
   private var state = State.reading
   private var isHead = false
   private var head: RequestHead?
+  private var parser = RequestParser()
+  /// What came so far of the request's head.
   private var received: [UInt8] = []
   private var response: PendingResponse?
   /// What a stream's client has not taken yet.
@@ -63,7 +65,6 @@ package final class AdminExchange {
 
   private func parse(_ bytes: UnsafeRawBufferPointer) {
     received.append(contentsOf: bytes)
-    var parser = RequestParser()
     switch received.withUnsafeBytes({ parser.parse($0) }) {
     case .incomplete: break
     case .invalid(let reason): respond(HTTPResponse(refusing: reason))
@@ -170,8 +171,15 @@ package final class AdminExchange {
     sendUnsent()
   }
 
-  /// Its request has not come yet, or not all of it.
-  var isReading: Bool { state == .reading }
+  /// How soon it has to make room for another; nil: not at all. One that has its answer before one whose request
+  /// has not come yet.
+  var evictionRank: Int? {
+    switch state {
+    case .lingering: 0
+    case .reading: 1
+    case .answering, .responding, .streaming, .over: nil
+    }
+  }
 
   /// The client has gone, or was let go.
   package var isOver: Bool { state == .over }

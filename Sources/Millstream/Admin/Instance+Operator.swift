@@ -6,12 +6,23 @@ extension Instance {
     switch target {
     case .connection(let id): count = connection(id) == nil ? 0 : 1
     case .member(let member):
-      count = parts.writer.contexts.values.count {
-        $0.member?.utf8.elementsEqual(member.utf8) == true
-      }
+      count = connectionCount(ofMember: member)
     case .stream(let stream): count = connectionCount(of: stream)
     }
     if count > 0 { close(target, reason: "operator") }
     return count
+  }
+
+  /// As closing finds them: also those of which one stream alone is the member's.
+  private func connectionCount(ofMember member: String) -> Int {
+    let writer = parts.writer
+    var found: Set<ConnectionID> = []
+    for slot in 0..<writer.table.slotCount {
+      guard let connection = writer.table.connection(slot), connection.pointee.phase != .closing,
+        writer.context(of: connection)?.member?.utf8.elementsEqual(member.utf8) == true
+      else { continue }
+      found.insert(connection.pointee.id)
+    }
+    return found.count
   }
 }

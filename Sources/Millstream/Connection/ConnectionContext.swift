@@ -31,6 +31,12 @@ public final class ConnectionContext {
     self.expiresAt = expiresAt
   }
 
+  /// Whether the label is one of its own, byte for byte: to Swift two that look the same are one, to Postgres
+  /// and to applications they are two.
+  func mayRead(_ label: String) -> Bool {
+    labels.firstIndex(of: label).map { labels[$0].utf8.elementsEqual(label.utf8) } ?? false
+  }
+
   /// Whether `text` can be ``metadata``: a JSON object of at most 2,048 bytes, without `\u0000`, which
   /// Postgres cannot keep.
   public static func isMetadata(_ text: String) -> Bool {

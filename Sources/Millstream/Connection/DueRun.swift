@@ -49,6 +49,6 @@ extension Writer {
     let id = connection.pointee.id
     if let audience { return audience(label, id) }
     let context = lane == nil ? contexts[id] : lane?.context
-    return context?.labels.contains(label) == true
+    return context?.mayRead(label) == true
   }
 }

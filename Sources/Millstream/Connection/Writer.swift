@@ -79,6 +79,12 @@ final class Writer {
     expiries.add(connection.pointee.id, at: end) { [table] in table.connection(named: $0) != nil }
   }
 
+  /// What is known of a connection, or of a lane alone: one without a context of its own has none.
+  func context(of connection: ConnectionRef) -> ConnectionContext? {
+    if let lane = backlog(of: connection)?.lane { return lane.context }
+    return contexts[connection.pointee.id]
+  }
+
   /// Takes over a connected, nonblocking descriptor. `id`: the connection's name; nil: a new one. `arrival`:
   /// how its client has come, if it came by an endpoint.
   func adopt(

@@ -16,6 +16,9 @@ final class Closing {
     var isEmpty: Bool { members.isEmpty && streams.isEmpty }
   }
 
+  /// What answers that are on their way may not know of.
+  var recent = RecentCloses()
+
   private let writer: Writer
   private var connections = Deque<(id: ConnectionID, frame: [UInt8])>()
   private var asked = Wanted()
@@ -75,7 +78,7 @@ final class Closing {
   private func close(_ connection: ConnectionRef) -> Bool {
     if connection.pointee.phase == .closing { return false }
     let lane = writer.backlog(of: connection)?.lane
-    if let frame = frameForMember(of: connection, lane) {
+    if let frame = frameForMember(of: connection) {
       dismiss(lane?.carrier.connection ?? connection, frame)
       return true
     }
@@ -90,11 +93,9 @@ final class Closing {
     return true
   }
 
-  private func frameForMember(of connection: ConnectionRef, _ lane: Lane?) -> [UInt8]? {
+  private func frameForMember(of connection: ConnectionRef) -> [UInt8]? {
     if walked.members.isEmpty { return nil }
-    // A lane without a context of its own goes with its carrier.
-    let context = lane == nil ? writer.contexts[connection.pointee.id] : lane?.context
-    return context?.member.flatMap { walked.members[Array($0.utf8)] }
+    return writer.context(of: connection)?.member.flatMap { walked.members[Array($0.utf8)] }
   }
 
   private func dismiss(_ connection: ConnectionRef, _ frame: [UInt8]) {

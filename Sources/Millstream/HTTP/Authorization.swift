@@ -33,6 +33,15 @@ public final class AuthorizationQuestion {
   /// Whether somebody waits for the answer.
   package var isOpen: Bool { exchange?.isAuthorizing ?? false }
 
+  /// Whether this answer is not to be given to others: the client has gone, or something was closed meanwhile
+  /// that it may not know of.
+  package func isOvertaken(_ permission: Permission) -> Bool {
+    guard let exchange else { return true }
+    guard case .allow(let context) = permission else { return false }
+    let member = context?.member ?? subscription.context?.member
+    return exchange.isOvertaken(subscription, member: member)
+  }
+
   /// Lets the client in, or does not. Only the first answer counts; false: the client has gone meanwhile,
   /// or has waited for too long.
   @discardableResult

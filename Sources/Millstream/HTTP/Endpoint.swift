@@ -2,6 +2,12 @@ import CSystem
 import Glibc
 import Logging
 
+/// How much of what can change under an answer has been heard.
+struct EndpointChanges {
+  var closes: UInt64 = 0
+  var configurations = 0
+}
+
 /// Accepts connections, reads their requests, and hands those that are for a stream to the instance. Whoever
 /// made it keeps it for as long as the loop runs.
 public final class Endpoint {
@@ -48,6 +54,8 @@ public final class Endpoint {
     return false
   }
   private(set) var isTurningAway = false
+  /// How often it was reconfigured.
+  private var configurationCount = 0
   private var settling: (untilMs: Int64, done: () -> Void)?
   // Those that are over are taken out, so there are no more than there are exchanges.
   private var waitingForKeys: [ObjectIdentifier: (exchange: Exchange, head: RequestHead)] = [:]
@@ -77,6 +85,7 @@ public final class Endpoint {
     headTimeoutMs = configuration.headTimeoutMs
     router = Router(configuration: configuration)
     gate = Gate(configuration, ConnectionCounts())
+    rememberCloses()
   }
 
   /// Starts the timers, and takes connections from `sockets`. Call it also when clients come by `take` alone.
@@ -97,6 +106,14 @@ public final class Endpoint {
     headTimeoutMs = configuration.headTimeoutMs
     router = Router(configuration: configuration)
     gate = Gate(configuration, counts)
+    configurationCount += 1
+    rememberCloses()
+  }
+
+  /// For as long as a client may wait for an answer.
+  private func rememberCloses() {
+    let recent = instance.closing.recent.keptMs
+    instance.closing.recent.keptMs = max(recent, headTimeoutMs + Endpoint.tickMs)
   }
 
   /// From here on whoever comes is told to try again, which a load balancer makes another server's.
@@ -155,9 +172,14 @@ public final class Endpoint {
   private func dropUnfinished(_ nowMs: Int64) {
     guard exchanges.count >= Endpoint.maximumExchanges else { return }
     for exchange in exchanges.values
-    where exchange.isReading && nowMs - exchange.beganMs >= Endpoint.patienceWhenFullMs {
+    where isUnknown(exchange) && nowMs - exchange.beganMs >= Endpoint.patienceWhenFullMs {
       exchange.drop()
     }
+  }
+
+  /// Its request is not here, or nobody vouches for it until keys have come.
+  private func isUnknown(_ exchange: Exchange) -> Bool {
+    exchange.isReading || waitingForKeys[ObjectIdentifier(exchange)] != nil
   }
 
   private func tick() {
@@ -200,6 +222,19 @@ public final class Endpoint {
     return arrival
   }
 
+  /// What may make an answer one of yesterday.
+  var changes: EndpointChanges {
+    EndpointChanges(closes: instance.closing.recent.count, configurations: configurationCount)
+  }
+
+  /// Whether what was found out when `seen` was all may not hold any more.
+  func isOvertaken(
+    _ seen: EndpointChanges, _ subscription: Subscription, member: String?
+  ) -> Bool {
+    seen.configurations != configurationCount
+      || instance.closing.recent.hit(subscription, member: member, since: seen.closes)
+  }
+
   /// What a complete request gets. The subscription may still find no room.
   func decide(_ head: RequestHead, _ arrival: inout Arrival) -> Router.Decision {
     if let response = fallbackResponse(head, arrival) { return .respond(response) }
@@ -209,7 +244,8 @@ public final class Endpoint {
     switch decision {
     case .stream(let subscription): wanted = (subscription.store, 0)
     case .streams(let set): wanted = (set.store, set.subscriptions.count)
-    case .respond, .awaitKeys: return decision
+    case .awaitKeys(let store, _): wanted = (store, 0)
+    case .respond: return decision
     }
     guard instance.serves(wanted.store) else { return .respond(.notFound) }
     if let reason = refusal(&arrival, lanes: wanted.laneCount) {
@@ -218,20 +254,9 @@ public final class Endpoint {
     return decision
   }
 
-  /// Asks whether `exchange` may have what it wants; false: nobody has to be asked.
-  func asksAbout(_ subscription: Subscription, _ head: RequestHead, for exchange: Exchange) -> Bool
-  {
-    guard let authorize else { return false }
-    let question = AuthorizationQuestion(
-      exchange: exchange, subscription: subscription,
-      request: EndpointRequest(head, exchange.arrival))
-    authorize(question)
-    return true
-  }
-
-  /// Asks about one of several streams that `exchange` wants.
+  /// Asks whether `exchange` may have what it wants; `number`: of several streams, which one.
   func ask(
-    about subscription: Subscription, _ number: Int, _ request: EndpointRequest,
+    about subscription: Subscription, number: Int? = nil, _ request: EndpointRequest,
     for exchange: Exchange
   ) {
     let question = AuthorizationQuestion(

@@ -1,6 +1,6 @@
 /// A request as the hooks see it.
 public struct EndpointRequest {
-  private let head: RequestHead
+  let head: RequestHead
   /// The client's address in numbers, as this server sees it, or as a trusted proxy says it; nil: it has none,
   /// as on a Unix socket.
   public let clientAddress: String?

@@ -22,8 +22,11 @@ final class Exchange {
   private var response: PendingResponse?
   private var drained = 0
   private var setAuthorization: SetAuthorization?
-  /// What those who are asked about its streams see of it.
-  private var setRequest: EndpointRequest?
+  /// What those who are asked see of it.
+  private var request: EndpointRequest?
+  /// What the endpoint had heard when it decided.
+  private var seen = EndpointChanges()
+  private var hasDecidedAgain = false
   private var isAsking = false
   private var isHead = false
   /// Of what it waits for, while it is `authorizing`.
@@ -99,12 +102,18 @@ final class Exchange {
   private func answer(_ head: RequestHead) {
     arrival = endpoint.arrival(head, on: descriptor)
     isHead = head.method == .head
+    decide(head)
+  }
+
+  /// `mayWait`: keys may come that are not known yet.
+  private func decide(_ head: RequestHead, mayWait: Bool = true) {
+    seen = endpoint.changes
     switch endpoint.decide(head, &arrival) {
     case .respond(let response): respond(response)
     case .awaitKeys(let store, let refusal):
       self.store = store
       state = .authorizing
-      if !endpoint.waitsForKeys(self, head) { refuseForKey(refusal) }
+      if !mayWait || !endpoint.waitsForKeys(self, head) { refuseForKey(refusal) }
     case .stream(let subscription): ask(subscription, head)
     case .streams(let set): ask(set, head)
     }
@@ -113,9 +122,10 @@ final class Exchange {
   private func ask(_ subscription: Subscription, _ head: RequestHead) {
     store = subscription.store
     state = .authorizing
-    if !endpoint.asksAbout(subscription, head, for: self) {
-      handOver(subscription, subscription.context)
-    }
+    guard endpoint.authorize != nil else { return handOver(subscription, subscription.context) }
+    let request = EndpointRequest(head, arrival)
+    self.request = request
+    endpoint.ask(about: subscription, request, for: self)
   }
 
   private func ask(_ set: SubscriptionSet, _ head: RequestHead) {
@@ -123,31 +133,39 @@ final class Exchange {
     state = .authorizing
     guard endpoint.authorize != nil else { return handOver(set) }
     setAuthorization = SetAuthorization(set)
-    setRequest = EndpointRequest(head, arrival)
+    request = EndpointRequest(head, arrival)
     askNext()
+  }
+
+  /// Whether an answer may be from before something that has been heard since.
+  func isOvertaken(_ subscription: Subscription, member: String?) -> Bool {
+    endpoint.isOvertaken(seen, subscription, member: member)
+  }
+
+  /// Finds out anew what may be from before something that has been heard since. Once: to an application that closes
+  /// a member's other connections whenever it is asked, that was its last word.
+  private func decidesAgain(_ isOvertaken: Bool) -> Bool {
+    guard isOvertaken, !hasDecidedAgain, let request else { return false }
+    hasDecidedAgain = true
+    decide(request.head)
+    return true
   }
 
   /// An answer that comes from within a question asks no further by itself: it goes on here.
   private func askNext() {
     if isAsking { return }
     isAsking = true
-    while state == .authorizing, let setRequest,
+    while state == .authorizing, let request,
       let (number, subscription) = setAuthorization?.next()
     {
-      endpoint.ask(about: subscription, number, setRequest, for: self)
+      endpoint.ask(about: subscription, number: number, request, for: self)
     }
     isAsking = false
   }
 
   /// The keys are here that it has waited for, or others, or none.
   func keysCame(_ head: RequestHead) {
-    guard state == .authorizing else { return }
-    switch endpoint.decide(head, &arrival) {
-    case .respond(let response): respond(response)
-    case .awaitKeys(_, let refusal): refuseForKey(refusal)
-    case .stream(let subscription): ask(subscription, head)
-    case .streams(let set): ask(set, head)
-    }
+    if state == .authorizing { decide(head, mayWait: false) }
   }
 
   /// A browser takes 401 for the last word: not while nobody can say whether there is such a key.
@@ -197,7 +215,9 @@ final class Exchange {
       return true
     }
     switch set.refusal {
-    case nil: handOver(set)
+    case nil:
+      let isOld = set.subscriptions.contains { isOvertaken($0, member: $0.context?.member) }
+      if !decidesAgain(isOld) { handOver(set) }
     case HTTPResponse.unavailable.status?: respond(endpoint.unavailable(set.store, arrival))
     case let status?: respondToPage(.refusingAll(for: status))
     }
@@ -208,9 +228,11 @@ final class Exchange {
   func authorized(_ subscription: Subscription, _ permission: Permission) -> Bool {
     guard state == .authorizing else { return false }
     switch permission {
-    case .allow(let context):
-      let end = subscription.context?.expiresAt
-      handOver(subscription, context?.ending(by: end) ?? subscription.context)
+    case .allow(let given):
+      let token = subscription.context
+      let context = given?.ending(by: token?.expiresAt) ?? token
+      let isOld = isOvertaken(subscription, member: context?.member)
+      if !decidesAgain(isOld) { handOver(subscription, context) }
     case .forbid: respondToPage(.forbidden)
     case .fault: respondToPage(.fault)
     case .unavailable: respond(endpoint.unavailable(subscription.store, arrival))

@@ -156,9 +156,9 @@ struct Router {
     for prefix in prefixes where path.starts(with: prefix.bytes) {
       let rest = path.dropFirst(prefix.bytes.count)
       if rest.elementsEqual("/".utf8) || rest.isEmpty { return (prefix.store, nil) }
-      guard rest.first == UInt8(ascii: "/"), let decoded = PercentEncoding.decode(rest.dropFirst())
-      else { return nil }
-      return (prefix.store, decoded)
+      // `/streams/private` is none of `/streams/p`, but may be one of `/streams`.
+      guard rest.first == UInt8(ascii: "/") else { continue }
+      return PercentEncoding.decode(rest.dropFirst()).map { (prefix.store, $0) }
     }
     return nil
   }

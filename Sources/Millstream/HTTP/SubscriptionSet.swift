@@ -9,6 +9,15 @@ struct SubscriptionSet {
     /// It does not; the status says why.
     case refused(status: Int)
 
+    static func == (left: Entry, right: Entry) -> Bool {
+      switch (left, right) {
+      case (.stream(let name), .stream(let other)), (.pattern(let name), .pattern(let other)):
+        name.utf8.elementsEqual(other.utf8)
+      case (.refused(let status), .refused(let other)): status == other
+      default: false
+      }
+    }
+
     /// As the opening says it; `position`: where it begins, if that is known of a stream.
     func json(at position: CursorVector.Position?) -> String {
       switch self {
@@ -50,7 +59,7 @@ struct SubscriptionSet {
       return entries.append(subscription.entry)
     }
     // The cursor could not tell these two apart.
-    guard subscriptions[known].name == subscription.name else { return addRefused(status: 409) }
+    guard subscriptions[known].entry == subscription.entry else { return addRefused(status: 409) }
     subscriptions[known].cursor = subscriptions[known].cursor.earlier(of: subscription.cursor)
     entries.append(subscription.entry)
   }

@@ -5,7 +5,8 @@ import Synchronization
 package final class ConnectionCounts: Sendable {
   enum Key: Hashable, Sendable {
     case address(NetworkAddress)
-    case member(String)
+    /// By the bytes of the name: two that look the same are two.
+    case member([UInt8])
     case stream(StoreKind, [UInt8])
   }
 

@@ -30,8 +30,10 @@ struct Gate {
     return arrival
   }
 
-  /// Takes the places that can be had before it is known who it is; nil: there are such.
+  /// Takes the places that can be had before it is known who it is, once; nil: there are such.
   func enter(_ arrival: inout Arrival, nowMs: Int64) -> RefusalReason? {
+    if arrival.hasEntered { return nil }
+    arrival.hasEntered = true
     if limits.perAddress > 0, let group = arrival.address?.countedGroup,
       !admission(of: &arrival).take(.address(group), upTo: limits.perAddress)
     {
@@ -45,7 +47,7 @@ struct Gate {
   func seat(
     _ arrival: inout Arrival, _ member: String?, _ subscription: Subscription
   ) -> RefusalReason? {
-    if let reason = seat(&arrival, member) { return reason }
+    if let reason = seat(&arrival, Set(member.map { [Array($0.utf8)] } ?? [])) { return reason }
     return seat(&arrival, subscription) ? nil : .stream
   }
 
@@ -54,7 +56,8 @@ struct Gate {
   func seat(
     _ arrival: inout Arrival, _ set: inout SubscriptionSet
   ) -> (reason: RefusalReason?, fullCount: Int) {
-    if let reason = seat(&arrival, set.context?.member) { return (reason, 1) }
+    let members = Set(set.subscriptions.compactMap { $0.context?.member.map { Array($0.utf8) } })
+    if let reason = seat(&arrival, members) { return (reason, 1) }
     var full: [Int: Int] = [:]
     for (number, subscription) in set.subscriptions.enumerated()
     where !subscription.isPattern && !seat(&arrival, subscription) {
@@ -65,10 +68,14 @@ struct Gate {
     return set.subscriptions.isEmpty ? (.stream, 1) : (nil, full.count)
   }
 
-  private func seat(_ arrival: inout Arrival, _ member: String?) -> RefusalReason? {
+  private func seat(_ arrival: inout Arrival, _ members: Set<[UInt8]>) -> RefusalReason? {
     if limits.perStream > 0 { admission(of: &arrival).countsStreams = true }
-    guard limits.perMember > 0, let member else { return nil }
-    return admission(of: &arrival).take(.member(member), upTo: limits.perMember) ? nil : .member
+    if limits.perMember == 0 { return nil }
+    for member in members
+    where !admission(of: &arrival).take(.member(member), upTo: limits.perMember) {
+      return .member
+    }
+    return nil
   }
 
   private func seat(_ arrival: inout Arrival, _ subscription: Subscription) -> Bool {

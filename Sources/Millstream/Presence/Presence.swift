@@ -115,9 +115,12 @@ final class Presence {
     for key in keys { table.wasAsked(key) }
   }
 
-  /// A broadcast has come for a stream.
+  /// A broadcast has come for a stream. What is said of members is for all of it: one that is not, an application
+  /// has published by that name.
   func heard(_ message: StreamMessage, on stream: Stream) {
-    guard !lists.isEmpty, message.event == Presence.event else { return }
+    guard !lists.isEmpty, message.event == Presence.event, message.visibleTo == nil,
+      message.exclude == nil
+    else { return }
     lists.heard(FrameWriter.frame(of: message), by: ObjectIdentifier(stream))
   }
 

@@ -31,4 +31,10 @@ struct Audience: Equatable {
     isNobody = message.isDropped
     if visibleTo == nil && excluded == nil && !isNobody { return nil }
   }
+
+  /// By the bytes of the label: two that look the same are two.
+  static func == (left: Audience, right: Audience) -> Bool {
+    left.excluded == right.excluded && left.isNobody == right.isNobody
+      && left.visibleTo.map { Array($0.utf8) } == right.visibleTo.map { Array($0.utf8) }
+  }
 }

@@ -10,4 +10,15 @@ public struct StreamIdentity: Hashable, Sendable {
     self.store = store
     self.name = name
   }
+
+  /// By the bytes of the name: to Swift two that look the same are one, to Postgres they are two.
+  public static func == (left: StreamIdentity, right: StreamIdentity) -> Bool {
+    left.store == right.store && left.name.utf8.elementsEqual(right.name.utf8)
+  }
+
+  /// As equality has it.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(store)
+    for byte in name.utf8 { hasher.combine(byte) }
+  }
 }

@@ -122,7 +122,9 @@ final class ApplicationAuthorizer {
       do throws(AuthorizationAnswer.Fault) {
         let permission = try AuthorizationAnswer.permission(
           status: status, contentType: contentType, body: body, at: clock.unixSeconds)
-        if let key = asked.key { cache.keep(permission, for: key, nowMs: clock.monotonicMs) }
+        if let key = asked.key, !asked.question.isOvertaken(permission) {
+          cache.keep(permission, for: key, nowMs: clock.monotonicMs)
+        }
         asked.question.answer(permission)
       } catch {
         fail(asked, "\(error)")
