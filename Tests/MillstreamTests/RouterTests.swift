@@ -59,7 +59,7 @@ import Testing
       ("/s/", "/t/", "/s/public", .pgmq), ("", "/t", "/public", .pgmq),
       ("", "/t", "/t/public", .native), (nil, "/t", "/t/public", .native),
       (nil, "/t", "/pgbus/streams/public", nil), ("/p", nil, "/streams/public", nil),
-      ("/s", "/s/native", "/s/nativepublic", nil),
+      ("/s", "/s/native", "/s/nativepublic", nil), ("/s/p", "/s", "/s/public", .native),
     ] as [(String?, String?, String, StoreKind?)])
   func prefixes(pgmq: String?, native: String?, path: String, store: StoreKind?) throws {
     let decision = try Self.decide("GET \(path)") {
@@ -72,6 +72,22 @@ import Testing
     } else {
       #expect(store == nil)
     }
+  }
+
+  /// `orders:` has the queue of `orders`, and so has `公開:orders`: a star opens neither.
+  @Test(arguments: [
+    ("/pgbus/streams/orders:1", 200), ("/pgbus/streams/orders:1-a.b_c", 200),
+    ("/pgbus/streams/orders:__1", 404), ("/pgbus/streams/orders:", 404),
+    ("/pgbus/streams/orders:1:", 404), ("/pgbus/streams/orders::1", 404),
+    ("/pgbus/streams/orders:%20", 404), ("/pgbus/streams/:all", 404),
+    ("/pgbus/streams/%E5%85%AC%E9%96%8B:orders", 404), ("/streams/orders:", 200),
+    ("/streams/%E5%85%AC%E9%96%8B:orders", 200), ("/pgbus/streams/just%20this:", 200),
+  ])
+  func patternsOpenNoQueueThatTheyDoNotName(path: String, status: Int) throws {
+    let decision = try Self.decide("GET \(path)") {
+      $0.publicPatterns = ["orders:*", "公開:*", "*:all", "just this:"]
+    }
+    #expect(Self.status(decision) == status)
   }
 
   @Test func namesMayHoldSlashes() throws {

@@ -3,6 +3,7 @@ struct NamePolicy {
   private let signedNames: SignedNames
   private let signedPatterns: SignedNames
   private let publicPatterns: [StreamPattern]
+  private let queuePrefix: String
   /// What tokens are verified with; nil: none are taken.
   var tokens: TokenVerifier?
 
@@ -11,6 +12,7 @@ struct NamePolicy {
     signedPatterns = SignedNames(
       secrets: configuration.secrets, purpose: SignedNames.patternPurpose)
     publicPatterns = configuration.publicPatterns.map { StreamPattern($0) }
+    queuePrefix = configuration.queuePrefix
     tokens = configuration.tokens.map(TokenVerifier.init)
   }
 
@@ -34,16 +36,26 @@ struct NamePolicy {
 
   /// The name, if it is public, or signed, or one that the token opens.
   func name(
-    _ given: [UInt8], _ grant: TokenGrant?, at unixTime: Int64
+    _ given: [UInt8], in store: StoreKind, _ grant: TokenGrant?, at unixTime: Int64
   ) -> Result<String, Refusal> {
-    if let name = publicName(given) ?? signedNames.verify(Self.unblanked(given), at: unixTime) {
-      return .success(name)
+    let plain = StreamName.validated(given)
+    if let plain, publicPatterns.contains(where: { opens($0, given, in: store) }) {
+      return .success(plain)
     }
-    guard tokens != nil, let name = StreamName.validated(given) else {
-      return .failure(.unknownName)
-    }
+    if let name = signedNames.verify(Self.unblanked(given), at: unixTime) { return .success(name) }
+    guard tokens != nil, let plain else { return .failure(.unknownName) }
     guard let grant else { return .failure(.noToken) }
-    return grant.opens(given) ? .success(name) : .failure(.notNamed)
+    let isNamed = grant.patterns.contains { opens($0, given, in: store) }
+    return isNamed ? .success(plain) : .failure(.notNamed)
+  }
+
+  /// A queue's name keeps less than the stream's: where bytes would be left out, it may be the queue of a stream
+  /// that does not fit at all (`orders:` is `orders`), and only who names it without a star has meant that.
+  private func opens(_ pattern: StreamPattern, _ name: [UInt8], in store: StoreKind) -> Bool {
+    guard pattern.matches(name) else { return false }
+    if store != .pgmq || pattern.isLiteral { return true }
+    let queue = QueueName(stream: String(decoding: name, as: UTF8.self), prefix: queuePrefix)
+    return queue?.name.utf8.count == queuePrefix.utf8.count + 1 + name.count
   }
 
   /// A pattern of streams that may be had.
@@ -59,14 +71,10 @@ struct NamePolicy {
     let signed = signedPatterns.verify(Self.unblanked(given), at: unixTime)
     guard let text = signed ?? StreamName.validated(given), text.utf8.contains(UInt8(ascii: "*"))
     else { return nil }
-    let isVouchedFor = signed != nil || (tokens != nil && grant?.opens(given) == true)
-    guard isVouchedFor || publicName(given) != nil else { return nil }
+    let named = tokens == nil ? [] : grant?.patterns ?? []
+    let isVouchedFor = signed != nil || named.contains { $0.matches(given) }
+    guard isVouchedFor || publicPatterns.contains(where: { $0.matches(given) }) else { return nil }
     return AllowedPattern(text: text, isPublic: !isVouchedFor)
-  }
-
-  private func publicName(_ bytes: [UInt8]) -> String? {
-    guard let name = StreamName.validated(bytes) else { return nil }
-    return publicPatterns.contains { $0.matches(bytes) } ? name : nil
   }
 
   /// Nothing that is signed has a blank: in a query it was a plus.

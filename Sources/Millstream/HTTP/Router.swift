@@ -53,7 +53,7 @@ struct Router {
     }
     let cursor = CursorRequest(head, allowsEpoch: target.store != .pgmq)
     let name: String
-    switch names.name(given, grant, at: unixTime) {
+    switch names.name(given, in: target.store, grant, at: unixTime) {
     case .failure(.unknownName): return .respond(.notFound.adding(origin))
     case .failure(.notNamed): return .respond(.notNamed.adding(origin))
     case .failure(.noToken): return refuse(.missing, target.store, origin)
@@ -101,7 +101,7 @@ struct Router {
       return set.add(subscription(to: pattern, from, grant))
     }
     let name: String
-    switch names.name(wish.name ?? [], grant, at: unixTime) {
+    switch names.name(wish.name ?? [], in: set.store, grant, at: unixTime) {
     case .failure(.unknownName): return set.addRefused(status: 404)
     case .failure(.notNamed): return set.addRefused(status: 403)
     case .failure(.noToken): return set.addRefused(status: 401)

@@ -10,6 +10,9 @@ struct StreamPattern {
       .map { Piece(Array($0)) }
   }
 
+  /// Nothing fits but this name.
+  var isLiteral: Bool { pieces.count == 1 }
+
   /// Whether the whole name fits, in time linear in its length and the pattern's.
   ///
   /// Taking each piece where it first occurs is right: that leaves the most for those behind it.

@@ -20,15 +20,10 @@ struct TokenGrant {
   /// What others are shown of it: a JSON object.
   var metadata: String?
   var labels: Set<String> = []
-  /// The patterns of the streams that it opens.
-  var streams: [[UInt8]] = []
+  /// Of the streams that it opens.
+  var patterns: [StreamPattern] = []
   /// When that ends, in seconds since 1970; nil: never.
   var endsAt: Int64?
-
-  /// Whether it opens a stream of this name.
-  func opens(_ name: [UInt8]) -> Bool {
-    streams.contains { StreamPattern(String(decoding: $0, as: UTF8.self)).matches(name) }
-  }
 }
 
 /// Verifies tokens. It does no I/O.
@@ -54,7 +49,7 @@ struct TokenVerifier {
     try check(claims, at: unixTime)
     return TokenGrant(
       member: claims.subject, metadata: claims.metadata, labels: claims.labels,
-      streams: claims.streams,
+      patterns: claims.streams.map { StreamPattern(String(decoding: $0, as: UTF8.self)) },
       endsAt: claims.expiresAt.map { TokenVerifier.end(of: $0, at: unixTime) })
   }
 
