@@ -81,9 +81,9 @@ extension SimulatedPostgres {
       let fitting = queues.filter {
         $0.store == .native && $0.current != nil && pattern.matches($0.name.utf8)
       }
-      return fitting.prefix(limit).map { [String(index + 1), $0.name] }
+      return fitting.prefix(limit).map { [String(index + 1), $0.name, "f"] }
     }
-    return SimulatedAnswer(columns: 2, rows: rows)
+    return SimulatedAnswer(columns: 3, rows: rows)
   }
 
   private func look(_ query: LookQuery) -> SimulatedAnswer {

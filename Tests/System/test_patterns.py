@@ -255,6 +255,37 @@ def test_an_application_that_knows_nothing_of_patterns_opens_none(serve, native_
             assert many.streams == [{"name": "room:1"}, {"status": 403}]
 
 
+def test_more_patterns_than_a_connection_follows(native_server, publish):
+    publish("room:16:a", "x")
+    patterns = [Pattern(f"room:{number}:*") for number in range(17)]
+    with ManyStreams(native_server, *patterns, "a", patterns[3]) as many:
+        assert many.streams[:16] == [{"pattern": pattern} for pattern in patterns[:16]]
+        assert many.streams[16:] == [{"status": 413}, {"name": "a"}, {"pattern": patterns[3]}]
+
+
+def test_patterns_do_not_hold_others_up(native_server, publish):
+    """Nothing fits them, of very many streams that begin as they do: who asks so would have everybody wait."""
+    publish.session.execute(
+        "INSERT INTO millstream.streams (name, last_id, published_at)"
+        " SELECT 'room:' || number, 0, now() FROM generate_series(1, 10001) AS number")
+    wide = [Pattern(f"room:*x{number}") for number in range(3)]
+    with ManyStreams(native_server, *wide, Pattern("room:*"), Pattern("room:1000*"), "a") as many:
+        assert many.streams[:4] == [{"status": 413}] * 4
+        assert many.streams[4:] == [{"pattern": "room:1000*"}, {"name": "a"}]
+        publish("room:1000", "new")
+        assert seen([many.event()]) == [("room:1000", "new")]
+
+
+def test_a_database_of_another_encoding(postgres, serve):
+    postgres.execute("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    conninfo = postgres.conninfo("latin")
+    run("install", "--database", conninfo)
+    server = serve(conninfo, "--store", "native")
+    with Publisher(conninfo, "room:42:\u00e9") as publisher, ManyStreams(server, (ROOMS, "0")) as many:
+        publisher.send("one")
+        assert seen([many.event()]) == [("room:42:\u00e9", "one")]
+
+
 def test_more_streams_than_a_connection_follows(native_server, publish):
     for number in range(257):
         publish(f"room:42:{number}", "x")

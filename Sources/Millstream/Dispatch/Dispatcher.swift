@@ -60,6 +60,10 @@ final class Dispatcher {
   var reminded: [Stream] = []
   @exclusivity(unchecked) var patterns = PatternTable()
   var nextListMs: Int64 = 0
+  /// Some patterns are being asked about.
+  var isListing = false
+  /// What is wrong has been said.
+  var isListFailing = false
   var empty = Deque<(sinceMs: Int64, stream: Stream)>()
   var pageShelf = PageShelf()
   @exclusivity(unchecked) private var isStopped = false

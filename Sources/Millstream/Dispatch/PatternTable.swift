@@ -6,8 +6,6 @@ struct PatternTable {
     let pattern: StreamPattern
     /// By the slots of their connections.
     var followers: [UInt32: Follower] = [:]
-    /// The store has to be asked (again) which streams there are.
-    var needsList = true
     /// Names that fit and were heard since the store was asked: they may be too new for its answer.
     private(set) var heard: Set<[UInt8]> = []
 
@@ -16,11 +14,12 @@ struct PatternTable {
       pattern = StreamPattern(String(decoding: text, as: UTF8.self))
     }
 
-    /// A list that is on its way may be older than this name. One that is not kept is asked for again.
-    func hold(_ name: [UInt8]) {
-      if heard.contains(name) { return }
-      guard heard.count < CursorVector.maximumStreams else { return needsList = true }
+    /// A list that is on its way may be older than this name; false: it is not kept, and another list is needed.
+    func hold(_ name: [UInt8]) -> Bool {
+      if heard.contains(name) { return true }
+      guard heard.count < CursorVector.maximumStreams else { return false }
       heard.insert(name)
+      return true
     }
 
     /// A list has come. Whoever waits for a later one has not had what was heard meanwhile.
@@ -68,6 +67,9 @@ struct PatternTable {
   }
 
   private(set) var groups: [[UInt8]: Group] = [:]
+  /// Of these the store has to be asked (again) which streams there are: first those for which a connection waits.
+  private var awaited: Set<[UInt8]> = []
+  private var stale: Set<[UInt8]> = []
 
   var isEmpty: Bool { groups.isEmpty }
 
@@ -75,8 +77,28 @@ struct PatternTable {
     let group = groups[text] ?? Group(text)
     groups[text] = group
     group.followers[follower.slot] = follower
-    group.needsList = true
+    awaited.insert(text)
   }
+
+  // MARK: Lists
+
+  var wantsLists: Bool { !awaited.isEmpty || !stale.isEmpty }
+
+  mutating func wantList(of group: Group) { stale.insert(group.text) }
+
+  mutating func wantAllLists() { stale = Set(groups.keys) }
+
+  /// Some of those whose lists are wanted; they are wanted no more.
+  mutating func takeWanted(atMost limit: Int) -> [Group] {
+    var taken: [Group] = []
+    while taken.count < limit, let text = awaited.popFirst() ?? stale.popFirst() {
+      stale.remove(text)
+      if let group = groups[text] { taken.append(group) }
+    }
+    return taken
+  }
+
+  // MARK: Followers
 
   /// Where a connection begins in a stream that is new to it. Where several of its patterns fit, it is the
   /// earliest of what they say: which of them is listed first is chance.
@@ -108,6 +130,9 @@ struct PatternTable {
 
   mutating func remove(_ carrier: Carrier, from text: [UInt8]) {
     groups[text]?.followers[carrier.connection.pointee.slot] = nil
-    if groups[text]?.followers.isEmpty == true { groups[text] = nil }
+    guard groups[text]?.followers.isEmpty == true else { return }
+    groups[text] = nil
+    awaited.remove(text)
+    stale.remove(text)
   }
 }

@@ -4,8 +4,9 @@ extension Dispatcher {
   /// So often at the most the store is asked again which streams there are.
   private static let listAgainMs: Int64 = 30_000
   private static let refusedPauseMs: Int64 = 5_000
-  /// How many patterns are asked about at once.
-  private static let patternsInQuery = 64
+  /// How many patterns are asked about at once, and not more before the answer: what clients need for their places
+  /// is asked in between.
+  private static let patternsInQuery = 16
 
   /// A carrier follows a pattern; it opens when it has the streams that there are.
   func follow(_ subscription: Subscription, _ carrier: Carrier, entry: Int, _ cursor: CursorVector?)
@@ -31,7 +32,11 @@ extension Dispatcher {
     let key = CursorVector.Key(name)
     for group in patterns.groups.values where group.pattern.matches(name) {
       for follower in group.followers.values {
-        if follower.isListed { join(follower, name, key) } else { group.hold(name) }
+        if follower.isListed {
+          join(follower, name, key)
+        } else if !group.hold(name) {
+          patterns.wantList(of: group)
+        }
       }
     }
   }
@@ -39,9 +44,7 @@ extension Dispatcher {
   // MARK: The list
 
   /// What was heard before may be all there is, or not.
-  func listPatternsAgain() {
-    for group in patterns.groups.values { group.needsList = true }
-  }
+  func listPatternsAgain() { patterns.wantAllLists() }
 
   func listPatternsNowAndThen(_ nowMs: Int64) {
     guard !patterns.isEmpty, nowMs >= nextListMs else { return }
@@ -51,49 +54,60 @@ extension Dispatcher {
 
   /// Whether a list is wanted, and can be asked for. What is published after that is heard: before, nobody asks.
   var mayList: Bool {
-    guard let native = stores[.native] as? NativeStore, native.reads.isReady else { return false }
+    guard !isListing, let native = stores[.native] as? NativeStore, native.reads.isReady else {
+      return false
+    }
     return listener.isListening(to: [NativeSchema.channel])
-      && patterns.groups.values.contains(where: \.needsList)
+      && patterns.wantsLists
   }
 
-  /// Asks for the lists that are wanted.
+  /// Asks for some of the lists that are wanted.
   func listPatterns() {
     guard mayList, let native = stores[.native] as? NativeStore else { return }
-    let wanted = patterns.groups.values.filter(\.needsList)
-    for begin in stride(from: 0, to: wanted.count, by: Dispatcher.patternsInQuery) {
-      let end = min(begin + Dispatcher.patternsInQuery, wanted.count)
-      list(Array(wanted[begin..<end]), native)
-    }
+    list(patterns.takeWanted(atMost: Dispatcher.patternsInQuery), native)
   }
 
   private func list(_ groups: [PatternTable.Group], _ native: NativeStore) {
-    for group in groups { group.needsList = false }
     let followers = groups.map { Array($0.followers.values) }
+    isListing = true
     native.submit(
-      StreamListQuery(groups.map(\.text)) { [weak self] names in
-        for (index, group) in groups.enumerated() {
-          self?.listed(group, names?[index], followers[index])
+      StreamListQuery(groups.map(\.text)) { [weak self] result in
+        guard let self else { return }
+        isListing = false
+        switch result {
+        case .success(let listings):
+          isListFailing = false
+          for (index, group) in groups.enumerated() {
+            listed(group, listings[index], followers[index])
+          }
+        case .failure(let failure): listFailed(failure)
         }
       })
   }
 
-  /// `names`: the streams that there are; nil: that could not be found out. `followers`: those who were
-  /// there when it was asked.
+  /// Where the session broke, the next one asks at once; where Postgres refuses, it is asked again soon.
+  private func listFailed(_ failure: QueryFailure) {
+    nextListMs = min(nextListMs, writer.clock.monotonicMs + Dispatcher.refusedPauseMs)
+    guard case .refused(let sqlState, let message) = failure, !isListFailing else { return }
+    isListFailing = true
+    logger.error(
+      "postgres refuses to list the streams of a pattern",
+      metadata: ["sqlstate": "\(sqlState)", "reason": "\(message)"])
+  }
+
+  /// `listing`: the streams that there are; `followers`: those who were there when it was asked.
   private func listed(
-    _ group: PatternTable.Group, _ names: [[UInt8]]?, _ followers: [PatternTable.Follower]
+    _ group: PatternTable.Group, _ listing: StreamListQuery.Listing,
+    _ followers: [PatternTable.Follower]
   ) {
-    guard let names else {
-      // Where the session broke, the next one asks at once; where Postgres refuses, it is asked again soon.
-      nextListMs = min(nextListMs, writer.clock.monotonicMs + Dispatcher.refusedPauseMs)
-      return
-    }
-    let keys = names.map { CursorVector.Key($0) }
+    let keys = listing.names.map { CursorVector.Key($0) }
     for follower in followers where group.followers[follower.slot] === follower {
       let isNew = !follower.isListed
-      if isNew, let status = refusal(of: keys, on: follower.carrier) {
+      let status = listing.isTooWide ? 413 : refusal(of: keys, on: follower.carrier)
+      if isNew, let status {
         refuse(follower, group, status)
       } else {
-        for (name, key) in zip(names, keys) { join(follower, name, key) }
+        for (name, key) in zip(listing.names, keys) { join(follower, name, key) }
         follower.isListed = true
         for name in group.heard { join(follower, name, CursorVector.Key(name)) }
       }

@@ -33,6 +33,9 @@ struct SubscriptionSet {
     }
   }
 
+  /// So many patterns may be followed at once: each costs a look through the streams that there are.
+  static let maximumPatterns = 16
+
   let store: StoreKind
   /// The bytes that go before the first frame: the head of the response.
   var head: [UInt8]
@@ -54,6 +57,9 @@ struct SubscriptionSet {
   mutating func add(_ subscription: Subscription) {
     let key = subscription.key
     guard let known = numbers[key] else {
+      if subscription.isPattern, subscriptions.count(where: \.isPattern) == Self.maximumPatterns {
+        return addRefused(status: 413)
+      }
       numbers[key] = subscriptions.count
       subscriptions.append(subscription)
       return entries.append(subscription.entry)
