@@ -10,10 +10,17 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* Public keys and what they verify. Whoever gets a key frees it with EVP_PKEY_free; NULL: the bytes are no
  * such key. OpenSSL's queue of errors, which others on this thread look at, is left empty. */
+
+/* Whether the last block that was looked for in a PEM file was not there, rather than malformed. */
+static inline bool ms_pem_has_ended(void) {
+  unsigned long error = ERR_peek_last_error();
+  return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+}
 
 /* What a key can verify; 0 for keys of other types and curves, and for RSA keys under 2048 bits, which
  * RFC 7518, 3.3 forbids. */

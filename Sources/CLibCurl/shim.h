@@ -44,6 +44,13 @@ static inline long ms_curl_status(CURL *easy) {
 }
 
 /* Borrowed from the handle; NULL: the response said none. */
+/* -1: it was not announced. */
+static inline long ms_curl_content_length(CURL *easy) {
+  curl_off_t length = -1;
+  curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+  return (long)length;
+}
+
 static inline const char *ms_curl_content_type(CURL *easy) {
   char *type = NULL;
   curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);

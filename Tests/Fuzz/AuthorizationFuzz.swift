@@ -21,7 +21,8 @@ public func fuzzAuthorization(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt
 }
 
 private func permission(_ status: Int, _ type: String, _ body: [UInt8]) -> Permission? {
-  try? AuthorizationAnswer.permission(status: status, contentType: type, body: body, at: now)
+  try? AuthorizationAnswer.permission(
+    status: status, contentType: type, body: body, length: body.count, at: now)
 }
 
 private func checkJSON(_ body: [UInt8]) {

@@ -30,7 +30,8 @@ private func checkGrant(_ token: [UInt8]) {
   precondition(grant.labels.count <= TokenClaims.maximumLabels)
   precondition(grant.endsAt ?? .max > 1_000, "a token that is over was let in")
   for pattern in grant.streams where !pattern.contains(UInt8(ascii: "*")) {
-    precondition(grant.patterns.contains { $0.matches(pattern) }, "the name that it says is not opened")
+    precondition(
+      grant.patterns.contains { $0.matches(pattern) }, "the name that it says is not opened")
   }
 }
 

@@ -10,7 +10,23 @@ import Testing
     _ status: Int, _ body: String = "", type: String? = json
   ) -> Permission? {
     try? AuthorizationAnswer.permission(
-      status: status, contentType: type, body: Array(body.utf8), at: 1_000)
+      status: status, contentType: type, body: Array(body.utf8), length: body.utf8.count,
+      at: 1_000)
+  }
+
+  /// It may have been cut off.
+  @Test func whatHasNoLengthAndNoBodyIsNoJSON() throws {
+    func permission(_ status: Int, _ type: String) throws -> Permission {
+      try AuthorizationAnswer.permission(
+        status: status, contentType: type, body: [], length: nil, at: 1_000)
+    }
+    #expect(throws: AuthorizationAnswer.Fault.noObject) { try permission(200, Self.json) }
+    for (status, type) in [(204, Self.json), (200, "text/plain")] {
+      guard case .allow(nil) = try permission(status, type) else {
+        Issue.record("\(status) \(type)")
+        continue
+      }
+    }
   }
 
   private func context(_ body: String) -> ConnectionContext? {
@@ -66,14 +82,16 @@ import Testing
   func whatIsWrongIsNamed(body: String, fault: AuthorizationAnswer.Fault) {
     #expect(throws: fault) {
       try AuthorizationAnswer.permission(
-        status: 200, contentType: AuthorizationAnswerTests.json, body: Array(body.utf8), at: 1_000)
+        status: 200, contentType: AuthorizationAnswerTests.json, body: Array(body.utf8),
+        length: nil, at: 1_000)
     }
   }
 
   @Test func whatIsTooLongIsNoAnswer() {
     #expect(throws: AuthorizationAnswer.Fault.tooLong) {
       try AuthorizationAnswer.permission(
-        status: 200, contentType: AuthorizationAnswerTests.json, body: nil, at: 1_000)
+        status: 200, contentType: AuthorizationAnswerTests.json, body: nil, length: nil,
+        at: 1_000)
     }
   }
 
@@ -83,7 +101,7 @@ import Testing
       (403, AuthorizationAnswerTests.json), (403, "text/html"), (200, "text/html"),
     ] {
       let permission = try AuthorizationAnswer.permission(
-        status: status, contentType: type, body: nil, at: 1_000)
+        status: status, contentType: type, body: nil, length: nil, at: 1_000)
       switch permission {
       case .forbid: #expect(status == 403)
       case .allow(nil): #expect(status == 200)
@@ -92,7 +110,10 @@ import Testing
     }
   }
 
-  @Test(arguments: ["application/json", "Application/JSON;charset=utf-8", "application/json ; x"])
+  @Test(arguments: [
+    "application/json", "Application/JSON;charset=utf-8", "application/json ; x",
+    "application/json,x", "application/json-seq",
+  ])
   func kindsOfJSON(type: String) {
     #expect(permission(200, "nonsense", type: type) == nil)
   }

@@ -170,6 +170,28 @@ import Testing
     #expect(endpoint.waitingForKeysCount == 0)
   }
 
+  /// Anybody can make up a token that names a key that nobody knows.
+  @Test func whoeverWaitsForKeysHasAPlaceOfItsAddress() throws {
+    var configuration = everythingIsPublic()
+    configuration.tokens = TokenSettings(keys: [], audience: nil, issuer: nil)
+    configuration.trustedProxies = [try TrustedProxy("unix")]
+    configuration.limits.perAddress = 2
+    configuration.refusesSoftly = .never
+    endpoint.reconfigure(configuration)
+    endpoint.fetchesTokenKeys = { true }
+    let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6IngifQ.e30.AAAA"
+    let fields = "X-Forwarded-For: 192.0.2.1\r\nAuthorization: Bearer \(token)\r\n"
+    let waiting = try (0..<2).map { _ in try ask(for: "any", fields: fields) }
+    while endpoint.waitingForKeysCount < 2 { loop.runOnce() }
+    #expect(try answer(to: "any", fields: fields).hasPrefix("HTTP/1.1 429 "))
+    endpoint.tokenKeysCame([])
+    for client in waiting {
+      #expect(received(client).hasPrefix("HTTP/1.1 503 "))
+      close(client)
+    }
+    while endpoint.counts.keyCount > 0 { loop.runOnce() }
+  }
+
   /// As when SIGHUP brings them: whoever is there stays, and is counted if there was a limit before.
   @Test func limitsCanComeAndChange() throws {
     endpoint.authorize = { $0.answer(.allow(ConnectionContext(member: "ann"))) }

@@ -260,6 +260,43 @@ import Testing
     #expect(gate.seat(&other, nil, Self.subscription("a")) == nil)
   }
 
+  /// The application may say of each stream that it is somebody else's.
+  @Test func setCountsForEachOfItsMembers() throws {
+    let counts = ConnectionCounts()
+    let gate = gate(counts) { $0.limits.perMember = 1 }
+    var arrival = try arrival(gate)
+    var set = try Self.set("a", "b", "c")
+    for (index, member) in ["ann", "bob", "ann"].enumerated() {
+      set.subscriptions[index].context = ConnectionContext(member: member)
+    }
+    #expect(gate.seat(&arrival, &set).reason == nil)
+    var other = try self.arrival(gate)
+    #expect(gate.seat(&other, "bob", Self.subscription("a")) == .member)
+    arrival.admission = nil
+    #expect(counts.keyCount == 0)
+  }
+
+  /// Two names that look the same are two.
+  @Test func membersAreCountedByTheirBytes() throws {
+    let gate = gate { $0.limits.perMember = 1 }
+    var first = try arrival(gate)
+    var second = try arrival(gate)
+    #expect(gate.seat(&first, "Jos\u{e9}", Self.subscription("a")) == nil)
+    #expect(gate.seat(&second, "Jose\u{301}", Self.subscription("a")) == nil)
+  }
+
+  @Test func nobodyEntersTwice() throws {
+    let counts = ConnectionCounts()
+    let gate = gate(counts) {
+      $0.limits.perAddress = 1
+      $0.limits.acceptsPerSecond = 1
+    }
+    var first = try arrival(gate)
+    for _ in 0..<3 { #expect(gate.enter(&first, nowMs: 0) == nil) }
+    var second = try arrival(gate)
+    #expect(gate.enter(&second, nowMs: 0) == .address)
+  }
+
   @Test(arguments: [
     (SoftRefusals.always, true, true), (.native, false, true), (.never, false, false),
   ])

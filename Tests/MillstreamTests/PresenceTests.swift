@@ -344,6 +344,9 @@ import Testing
   @Test(arguments: [
     (#"{"a":1}"#, true), ("", false), (#"{"a":1}{"#, false), ("[]", false), ("null", false),
     (#"{"a":"\u0000"}"#, false),
+    (#"{"a":1e131000}"#, false), (#"{"a":[1E-1500,1e+600]}"#, false),
+    (#"{"a":[1e300,-2.5E-7],"e1":"1e9999\"1e9999","b":[true,false]}"#, true),
+    (#"{"a":1e99999999999999999999}"#, false),
     (#"{"a":"\u0001"}"#, true), (#"{"a":""# + String(repeating: "x", count: 2_048) + #""}"#, false),
   ])
   func metadataIsAnObject(_ text: String, isTaken: Bool) {

@@ -50,6 +50,9 @@ import Testing
     #expect(error(ofPEM: "no key") == .noKey)
     #expect(error(ofPEM: Self.smallRSA) == .unusable(number: 1))
     #expect(error(ofPEM: Vectors.edDSAPEM + Self.otherCurve) == .unusable(number: 2))
+    let halfWritten = Vectors.es256PEM + String(Vectors.edDSAPEM.prefix(60))
+    #expect(error(ofPEM: halfWritten) == .cutOff(number: 2))
+    #expect(error(ofPEM: String(Vectors.es256PEM.prefix(60))) == .cutOff(number: 1))
     let broken = Vectors.es256PEM.replacing("MFkw", with: "MFkx")
     #expect(error(ofPEM: broken) == .unusable(number: 1))
     let noPoint = Vectors.es256PEM.replacing("f83OJ3D2", with: "f83OJ3D3")
@@ -92,7 +95,8 @@ import Testing
     for text in ["", "[]", "{}", #"{"keys":{}}"#, #"{"keys":[],"keys":[]}"#, #"{"keys":[1,]}"#] {
       #expect(error(ofJWKS: text) == .notJWKS, "\(text)")
     }
-    #expect(error(ofJWKS: #"{"keys":[]}"#) == .noKey)
+    #expect(error(ofJWKS: #"{"keys":[]}"#) == .emptySet)
+    #expect(error(ofJWKS: #"{"keys":[{}]}"#) == .noKey)
     let blanks = String(repeating: " ", count: TokenKey.maximumSetBytes)
     #expect(error(ofJWKS: #"{"keys":[]}"# + blanks) == .setTooLong)
     let many = Array(repeating: Vectors.edDSAKey, count: TokenKey.maximumKeys + 1)

@@ -1,6 +1,7 @@
 """What the tests are given: Postgres, databases of each kind, and servers that are stopped."""
 
 import resource
+import uuid
 
 import pytest
 
@@ -118,6 +119,17 @@ def native_database(make_database, native_template):
 def full_database(make_database, full_template):
     """The connection string of a fresh database with both stores in it."""
     return make_database(full_template)
+
+
+@pytest.fixture
+def latin_database(postgres):
+    """The connection string of a fresh database with the native store in it, whose encoding is not UTF-8."""
+    name = f"latin_{uuid.uuid4().hex}"
+    postgres.execute(
+        f"CREATE DATABASE {name} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    installed = run("install", "--database", postgres.conninfo(name))
+    assert installed.returncode == 0, installed.stderr
+    return postgres.conninfo(name)
 
 
 # Servers, and what publishes

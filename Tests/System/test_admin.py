@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from harness.admin import Admin, promtool
-from harness.client import Client
+from harness.client import Client, request
 from harness.crowd import Crowd
 from harness.native import Publisher
 from harness.pgmq import Queue
@@ -303,6 +303,21 @@ def test_clients_that_say_nothing_cost_no_answers(observed):
             silent.enter_context(Client(admin.address))
         for _ in range(5):
             assert admin.ask("/healthz")[0] == 200
+
+
+def test_clients_that_have_their_answer_and_stay_cost_none(observed):
+    _, admin = observed()
+    with contextlib.ExitStack() as staying:
+        for _ in range(64):
+            client = staying.enter_context(Client(admin.address))
+            client.send(request("/healthz"))
+            assert client.head.status == 200
+        asking = staying.enter_context(Client(admin.address))
+        for _ in range(5):
+            assert admin.ask("/healthz")[0] == 200
+        # Nobody had to go who has no answer yet.
+        asking.send(request("/healthz"))
+        assert asking.head.status == 200
 
 
 # How connections have ended

@@ -17,6 +17,7 @@ from harness.manystreams import path_of
 from harness.names import sign
 from harness.pgmq import Queue
 from harness.ports import free_port
+from harness.postgres import execute
 from harness.server import native_path, run
 from harness.tokens import SECRET, bearer, jwks, pem, private_key, token
 from harness.waiting import wait_until
@@ -193,6 +194,27 @@ def test_the_end_that_it_sets_closes_the_connection(asking, application):
 
 
 # While it is slow or down
+
+
+def test_who_is_closed_while_the_application_says_yes_is_asked_about_again(asking, application, native_database):
+    """The steps: it reads that the member may, the right is withdrawn, the member is closed, its answer arrives."""
+    may_listen = [True]
+
+    def answer(path, headers):
+        allowed = may_listen[0]
+        application.hold()
+        return (200, {"member": "7"}) if allowed else (403, b"")
+
+    application.answer = answer
+    server = asking("--authorize-cache", "1h")
+    with server.get(NATIVE + "room") as client:
+        application.wait_for_requests(1)
+        may_listen[0] = False
+        execute(native_database, "SELECT millstream.close(member => '7')")
+        server.wait_for_line(" the application closes connections ", "the close")
+        application.release()
+        assert client.head.status == 403
+    assert len(application.requests) == 2
 
 
 def test_a_slow_application_is_given_up(asking, application):
@@ -474,6 +496,20 @@ def test_a_key_that_is_not_known_while_the_url_is_down(serve, native_database, a
     server.wait_for_line("cannot fetch the keys", "a warning")
     for _ in range(3):
         assert status(server, NATIVE + "room", new) == 503
+
+
+def test_an_issuer_that_withdraws_all_keys(serve, native_database, application):
+    """A set that is empty is one, unlike an answer that is none: what it had does not open anything any more."""
+    key = private_key("ES256")
+    application.answer = lambda path, headers: (200, jwks(first=key).encode())
+    server = serve(
+        native_database, "--jwks-url", application.url, "--jwks-refresh", "200ms", "--refuse-softly", "never",
+    )  # fmt: skip
+    bearing = bearer({"streams": ["room"]}, key, "ES256", kid="first")
+    wait_until(lambda: status(server, NATIVE + "room", bearing) == 200, "the keys")
+    application.answer = lambda path, headers: (200, b'{"keys":[]}')
+    server.wait_for_line("all that it had are withdrawn", "a warning")
+    assert status(server, NATIVE + "room", bearing) == 503
 
 
 def test_secrets_from_a_url_are_not_taken(serve, native_database, application):

@@ -276,12 +276,9 @@ def test_patterns_do_not_hold_others_up(native_server, publish):
         assert seen([many.event()]) == [("room:1000", "new")]
 
 
-def test_a_database_of_another_encoding(postgres, serve):
-    postgres.execute("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
-    conninfo = postgres.conninfo("latin")
-    run("install", "--database", conninfo)
-    server = serve(conninfo, "--store", "native")
-    with Publisher(conninfo, "room:42:\u00e9") as publisher, ManyStreams(server, (ROOMS, "0")) as many:
+def test_a_database_of_another_encoding(serve, latin_database):
+    server = serve(latin_database, "--store", "native")
+    with Publisher(latin_database, "room:42:\u00e9") as publisher, ManyStreams(server, (ROOMS, "0")) as many:
         publisher.send("one")
         assert seen([many.event()]) == [("room:42:\u00e9", "one")]
 

@@ -118,12 +118,11 @@ def once_listed(server, store):
 
 def test_who_names_no_member_sees_and_is_not_seen(present, store):
     server = present()
-    with Visitor(server, None, store=store) as nobody, Visitor(server, "x" * 513, store=store) as long:
+    with Visitor(server, None, store=store) as nobody:
         assert nobody.arrived()["members"] == []
         with Visitor(server, "ann", store=store) as ann:
             assert nobody.expect("join", "ann")["present"] == 1
             assert names(ann.arrived()) == ["ann"]
-            long.close()
 
 
 def test_other_streams_are_left_alone(present, presence_database):
@@ -149,25 +148,27 @@ def test_metadata_that_is_not_in_order_is_refused(present):
             assert client.head.status == 401, metadata
 
 
-def test_what_postgres_cannot_keep_harms_nobody_else(serve, presence_database):
-    """A number that is beyond all that jsonb can hold, in the same statement as others."""
+def test_what_postgres_cannot_keep_harms_nobody_else(serve, latin_database):
+    """A letter that the database's encoding does not have, in the same statement as others. A number that would be
+    very long when it is written out is refused before."""
+    metadata = {"ann": '{"n":"\u516c"}', "bob": '{"n":1}', "long": '{"n":1e131000}'}
 
     def answer(path, headers):
         member = headers["cookie"]
-        number = b"1e999999" if member == "ann" else b"1"
-        return 200, b'{"member":"%s","metadata":{"n":%s}}' % (member.encode(), number), "application/json"
+        answer = f'{{"member":"{member}","metadata":{metadata[member]}}}'
+        return 200, answer.encode(), "application/json"
 
     with Application(answer) as application:
         server = serve(
-            presence_database, "--presence", "*", "--public", "*", "--authorize-url", application.url)
+            latin_database, "--store", "native", "--presence", "*", "--public", "*", "--authorize-url", application.url,
+            "--refuse-softly", "never")
         with server.get("/streams/room:1", "Cookie: ann"), server.get("/streams/room:1", "Cookie: bob"):
-            members = wait_until(
-                lambda: rows(presence_database, "native") == ["ann", "bob"], "both")
-            assert members
+            assert wait_until(lambda: rows(latin_database, "native") == ["ann", "bob"], "both")
             kept = execute(
-                presence_database,
-                "SELECT member_id, metadata FROM millstream.presence_members ORDER BY member_id")
+                latin_database, "SELECT member_id, metadata FROM millstream.presence_members ORDER BY member_id")
             assert kept == [("ann", {}), ("bob", {"n": 1})]
+            with server.get("/streams/room:1", "Cookie: long") as long:
+                assert long.head.status == 503
 
 
 # Loops and processes
@@ -233,6 +234,29 @@ def test_metrics_say_how_many(present):
         assert admin.sum("millstream_present_members") == 1
         assert admin.sum("millstream_presence_swept_total") == 0
         promtool("check", "metrics", input=admin.text())
+
+
+def test_what_is_not_for_all_does_not_come_with_the_list(present, presence_database):
+    """An application may publish by that name, too, and to some only. While the list is on its way, what is heard of
+    members waits behind it."""
+    server = present()
+    with psycopg.connect(presence_database, autocommit=True) as publishing:
+        with psycopg.connect(presence_database) as holding:
+            holding.execute("LOCK TABLE millstream.presence_members IN ACCESS EXCLUSIVE MODE")
+            visitor = Visitor(server, None)
+            waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'millstream.presence_members'::regclass"
+            wait_until(lambda: publishing.execute(waiting).fetchall(), "the question for the list")
+            for data, visible_to, exclude in [
+                    ('"for staff"', "staff", None), ('"for others"', None, visitor.id), ('"for all"', None, None)]:
+                publishing.execute(
+                    "SELECT millstream.publish_ephemeral('room:1', %s, event => 'presence',"
+                    " visible_to => %s, exclude => %s)", [data, visible_to, exclude])
+            assert visitor.event() == "for all"
+        with visitor:
+            # What came while the list was on its way comes once more behind it.
+            assert visitor.arrived()["members"] == []
+            assert visitor.event() == "for all"
+            assert visitor.is_told_nothing()
 
 
 def test_many_members_are_one_statement(present, presence_database, store, postgres):

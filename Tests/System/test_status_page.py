@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness.admin import Admin
+from harness.application import Application
 from harness.client import request
 from harness.crowd import Crowd
 from harness.manystreams import ManyStreams
@@ -201,6 +202,21 @@ def test_a_slow_client_of_many_streams_is_one(observed, token_file, chat):
     assert close(admin, f"connection={slow.id}") == 1
     wait_until(lambda: connected(admin) == 0, "it is gone")
     slow.client.close()
+
+
+def test_a_member_of_one_of_several_streams_is_closed(observed, token_file):
+    """The application may say of each stream of a connection that it is another's."""
+
+    def answer(path, headers):
+        return 200, {"member": "m-" + headers["X-Millstream-Stream"]}
+
+    with Application(answer) as application:
+        server, admin = observed(
+            "--admin-token-file", token_file, "--authorize-url", application.url, "--public", "*")
+        with ManyStreams(server, "a", "b", signed=False) as many:
+            assert close(admin, "member=m-c") == 0
+            assert close(admin, "member=m-b") == 1
+            many.client.read_to_end()
 
 
 def test_a_loop_that_hangs_is_said(guarded):

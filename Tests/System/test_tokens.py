@@ -49,7 +49,8 @@ def test_a_token_opens_the_streams_that_it_names(token_server):
     field = bearer({"streams": ["room:*", "lobby"], "exp": soon(60)})
     for name in ["room:1", "room%3A1", "lobby", "room:%C3%A9"]:
         assert status(token_server, NATIVE + name, field) == 200, name
-        assert status(token_server, QUEUES + name, field) == 200, name
+        # Without its last letter it would be the queue of `room`.
+        assert status(token_server, QUEUES + name, field) == (403 if "%C3" in name else 200), name
     for name in ["room", "lobby2", "Lobby", "room%2A"]:
         assert refusal(token_server, NATIVE + name, field) == (
             403,

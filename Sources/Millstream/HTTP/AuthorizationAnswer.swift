@@ -2,7 +2,6 @@
 package enum AuthorizationAnswer {
   /// The largest body that is read, in bytes.
   package static let maximumBytes = 64 * 1024
-  fileprivate static let maximumMemberBytes = 512
 
   /// Why what an application has said is no answer, for who looks after it.
   package enum Fault: Error, Equatable, CustomStringConvertible {
@@ -24,26 +23,28 @@ package enum AuthorizationAnswer {
 
   /// A status of 200 to 299 lets in, 401 and 403 refuse; anything else is no answer. So is a body that claims
   /// to be JSON and is not what it should be: who misses an end that the application has set would let in for
-  /// ever. `body`: nil, if it is longer than what is read.
+  /// ever. `body`: nil, if it is longer than what is read; `length`: as it was announced, nil if it was not, in
+  /// which case nobody knows whether an empty one is all.
   package static func permission(
-    status: Int, contentType: String?, body: [UInt8]?, at unixTime: Int64
+    status: Int, contentType: String?, body: [UInt8]?, length: Int?, at unixTime: Int64
   ) throws(Fault) -> Permission {
     switch status {
     case 401, 403: return .forbid
     case 200...299: break
     default: throw .status(status)
     }
-    guard isJSON(contentType), body?.isEmpty != true else { return .allow() }
+    if status == 204 || length == 0 || !isJSON(contentType) { return .allow() }
     guard let body else { throw .tooLong }
     let context = try body.withUnsafeBytes { AnswerContext.read($0) }.get()
     return Permission.allow(context).asOf(unixTime)
   }
 
-  /// `application/json`, whatever follows it.
+  /// `application/json`, whatever follows it: it is better to find that it is none than to pass it over.
   private static func isJSON(_ contentType: String?) -> Bool {
-    guard let contentType else { return false }
-    let type = contentType.utf8.prefix { $0 != UInt8(ascii: ";") && !ASCII.isBlank($0) }
-    return ASCII.equalsIgnoringCase(type, "application/json")
+    let name: StaticString = "application/json"
+    return contentType.map {
+      ASCII.equalsIgnoringCase($0.utf8.prefix(name.utf8CodeUnitCount), name)
+    } ?? false
   }
 }
 
@@ -73,7 +74,7 @@ private struct AnswerContext {
     switch name {
     case "member":
       guard let text = value.string?.unescaped(),
-        text.count <= AuthorizationAnswer.maximumMemberBytes
+        text.count <= ConnectionContext.maximumMemberBytes
       else { return false }
       member = String(decoding: text, as: UTF8.self)
     case "metadata":

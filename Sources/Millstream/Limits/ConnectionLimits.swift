@@ -7,7 +7,8 @@ public struct ConnectionLimits: Sendable, Equatable {
   public var perMember = 0
   /// Of one stream. Where a connection carries several, each of them counts.
   public var perStream = 0
-  /// How many are let in within a second; after a quiet second so many at once.
+  /// How many may ask within a second for what there is, before anybody is asked whether they may; after a quiet
+  /// second so many at once.
   public var acceptsPerSecond = 0
 
   /// No limits.

@@ -11,25 +11,31 @@ extension TokenKey {
     fromJWKS text: [UInt8], allowsSecrets: Bool
   ) throws(TokenKeyError) -> [TokenKey] {
     guard text.count <= maximumSetBytes else { throw .setTooLong }
-    guard let keys = text.withUnsafeBytes({ keys(in: $0, allowsSecrets) }) else { throw .notJWKS }
+    guard let (keys, count) = text.withUnsafeBytes({ keys(in: $0, allowsSecrets) }) else {
+      throw .notJWKS
+    }
+    guard count > 0 else { throw .emptySet }
     guard !keys.isEmpty else { throw .noKey }
     guard keys.count <= maximumKeys else { throw .tooManyKeys }
     return keys
   }
 
+  /// Those that can be used, and how many there are in all.
   private static func keys(
     in text: UnsafeRawBufferPointer, _ allowsSecrets: Bool
-  ) -> [TokenKey]? {
+  ) -> (keys: [TokenKey], count: Int)? {
     guard let members = JSONUniqueMembers.members(of: text),
       let list = members.first(where: { ASCII.equals($0.name, "keys") })?.value,
       var elements = JSONElements(of: list.raw)
     else { return nil }
     var keys: [TokenKey] = []
+    var count = 0
     while true {
       switch elements.next() {
-      case .end: return keys
+      case .end: return (keys, count)
       case .malformed: return nil
       case .element(let value):
+        count += 1
         if let key = JSONWebKey(value)?.key(allowsSecrets) { keys.append(key) }
       }
     }

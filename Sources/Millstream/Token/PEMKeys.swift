@@ -16,6 +16,8 @@ extension TokenKey {
       guard keys.count < maximumKeys else { throw .tooManyKeys }
       keys.append(TokenKey(key))
     }
+    // Such as one that is being written.
+    guard ms_pem_has_ended() else { throw .cutOff(number: keys.count + 1) }
     guard !keys.isEmpty else { throw .noKey }
     return keys
   }

@@ -38,8 +38,11 @@ struct TokenClaims {
       audience = value.string?.unescaped().map { [$0] } ?? value.texts(atMost: 64)
       return audience != nil
     case "sub":
-      subject = value.string?.unescaped().map { String(decoding: $0, as: UTF8.self) }
-      return subject != nil
+      guard let text = value.string?.unescaped(),
+        text.count <= ConnectionContext.maximumMemberBytes
+      else { return false }
+      subject = String(decoding: text, as: UTF8.self)
+      return true
     case "metadata":
       metadata = MemberMetadata.text(of: value)
       return metadata != nil

@@ -5,7 +5,11 @@ package enum TokenKeyError: Error, Equatable, CustomStringConvertible {
   case privateKey
   /// The first is 1.
   case unusable(number: Int)
+  /// The first is 1.
+  case cutOff(number: Int)
   case notJWKS
+  /// A set in order, with nothing in it.
+  case emptySet
   case setTooLong
 
   package var description: String {
@@ -15,7 +19,9 @@ package enum TokenKeyError: Error, Equatable, CustomStringConvertible {
     case .privateKey: "there is a private key in it; the public one is enough"
     case .unusable(let number):
       "key \(number) is none of RSA (2048 bits or more), P-256 and Ed25519"
+    case .cutOff(let number): "key \(number) has no end, or is malformed"
     case .notJWKS: "it is no JSON Web Key Set"
+    case .emptySet: "there is no key in it"
     case .setTooLong: "it has more than \(TokenKey.maximumSetBytes) bytes"
     }
   }

@@ -118,10 +118,11 @@ final class ApplicationAuthorizer {
   private func answered(_ asked: Waiting, _ outcome: HTTPOutcome) {
     switch outcome {
     case .failure(let reason): fail(asked, reason)
-    case .response(let status, let contentType, let body):
+    case .response(let status, let contentType, let body, let length):
       do throws(AuthorizationAnswer.Fault) {
         let permission = try AuthorizationAnswer.permission(
-          status: status, contentType: contentType, body: body, at: clock.unixSeconds)
+          status: status, contentType: contentType, body: body, length: length,
+          at: clock.unixSeconds)
         if let key = asked.key, !asked.question.isOvertaken(permission) {
           cache.keep(permission, for: key, nowMs: clock.monotonicMs)
         }

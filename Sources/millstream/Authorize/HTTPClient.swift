@@ -15,8 +15,8 @@ struct HTTPRequest {
 
 /// What came of it.
 enum HTTPOutcome {
-  /// `body` nil: it is longer than what was wanted.
-  case response(status: Int, contentType: String?, body: [UInt8]?)
+  /// `body` nil: it is longer than what was wanted; `length` nil: it was not announced.
+  case response(status: Int, contentType: String?, body: [UInt8]?, length: Int?)
   /// Why there is no response, for the log.
   case failure(String)
 }
@@ -156,7 +156,11 @@ private final class HTTPTransfer {
       return completion(.failure(String(cString: curl_easy_strerror(result))))
     }
     let type = ms_curl_content_type(easy).map { String(cString: $0) }
-    completion(.response(status: ms_curl_status(easy), contentType: type, body: body))
+    let length = ms_curl_content_length(easy)
+    completion(
+      .response(
+        status: ms_curl_status(easy), contentType: type, body: body,
+        length: length < 0 ? nil : length))
   }
 }
 

@@ -88,10 +88,19 @@ final class TokenKeySource {
   private func keys(in outcome: HTTPOutcome) throws -> [TokenKey] {
     switch outcome {
     case .failure(let reason): throw OperatingFailure(reason)
-    case .response(200, _, let body?):
+    case .response(200, _, let body?, _): return try keys(in: body)
+    case .response(200, _, nil, _): throw TokenKeyError.setTooLong
+    case .response(let status, _, _, _): throw OperatingFailure("status \(status)")
+    }
+  }
+
+  /// An issuer that has withdrawn all of its keys says so with an empty set, and means it.
+  private func keys(in body: [UInt8]) throws -> [TokenKey] {
+    do throws(TokenKeyError) {
       return try TokenKey.keys(fromJWKS: body, allowsSecrets: false)
-    case .response(200, _, nil): throw TokenKeyError.setTooLong
-    case .response(let status, _, _): throw OperatingFailure("status \(status)")
+    } catch .emptySet {
+      logger.warning("the set of keys for tokens is empty: all that it had are withdrawn")
+      return []
     }
   }
 }

@@ -34,10 +34,11 @@ struct AccessChecks {
         "authorize URL: \(reason)",
         "check --authorize-url and that the application runs; until then "
           + "everybody is answered with 503")
-    case .response(let status, let contentType, let body):
+    case .response(let status, let contentType, let body, let length):
       do throws(AuthorizationAnswer.Fault) {
         let permission = try AuthorizationAnswer.permission(
-          status: status, contentType: contentType, body: body, at: Clock.system.unixSeconds)
+          status: status, contentType: contentType, body: body, length: length,
+          at: Clock.system.unixSeconds)
         report(status, permission)
       } catch {
         report.fail(
@@ -64,15 +65,15 @@ struct AccessChecks {
       url: url, timeoutMs: 5_000, maximumBytes: TokenKey.maximumSetBytes, mayUseProxy: true)
     switch WaitingClient.get(request) {
     case .failure(let reason): report.fail("JWKS URL: \(reason)", remedy)
-    case .response(200, _, nil): report.fail("JWKS URL: \(TokenKeyError.setTooLong)", remedy)
-    case .response(200, _, let body?):
+    case .response(200, _, nil, _): report.fail("JWKS URL: \(TokenKeyError.setTooLong)", remedy)
+    case .response(200, _, let body?, _):
       do {
         let keys = try TokenKey.keys(fromJWKS: body, allowsSecrets: false)
         report.ok("JWKS URL: \(keys.count) keys")
       } catch {
         report.fail("JWKS URL: \(error)", remedy)
       }
-    case .response(let status, _, _): report.fail("JWKS URL: status \(status)", remedy)
+    case .response(let status, _, _, _): report.fail("JWKS URL: status \(status)", remedy)
     }
   }
 }

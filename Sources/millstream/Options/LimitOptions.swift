@@ -19,7 +19,7 @@ struct LimitOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "How many are let in within a second, in all loops; after a quiet second so many at once.",
+      "How many may ask within a second for what there is, in all loops; after a quiet second so many at once.",
       valueName: "n"))
   var acceptRate = 0
 

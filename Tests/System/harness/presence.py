@@ -38,7 +38,7 @@ class Visitor:
         path = f"{PREFIXES[store]}/{stream}"
         self.client.send(request(path, bearer(claims(member, metadata))))
         assert self.client.head.status == 200, self.client.head.raw
-        self.client.connection_id()
+        self.id = self.client.connection_id()
 
     def __enter__(self):
         return self
