@@ -232,6 +232,15 @@ def test_a_loop_that_hangs_is_said(guarded):
 # Who may what
 
 
+def test_pages_of_other_sites_take_no_places(observed):
+    _, admin = observed()
+    other = {"Sec-Fetch-Site": "cross-site"}
+    for path in ("/status", "/status.json", "/stream?name=a&store=native"):
+        assert admin.ask(path, **other)[0] == 403
+    assert admin.ask("/", **other)[0] == 200
+    assert admin.ask("/status.json", **{"Sec-Fetch-Site": "same-origin"})[0] == 200
+
+
 def test_names_of_others_are_refused(observed):
     """A page of somebody else's whose name leads here: DNS rebinding."""
     _, admin = observed("--admin-host", "status.internal")

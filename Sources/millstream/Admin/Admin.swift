@@ -75,10 +75,17 @@ final class Admin {
       request.answer(problems: Readiness.hanging(silentMs: survey.reporters.map(\.silentMs)))
     case "/", "/status", "/status.json", "/stream", Admin.closePath:
       guard hosts.allow(request.field("host")) else { return request.answerForeignHost() }
+      guard !isForOtherSite(request) else { return request.answerOtherSite() }
       answerPeople(request)
     default:
       request.respond(404, "there are /, /status, /status.json, /metrics, /healthz and /readyz\n")
     }
+  }
+
+  /// A page of another site can read nothing of this, but its requests would take the places of those who look here.
+  /// It may lead to the page.
+  private func isForOtherSite(_ request: AdminExchange) -> Bool {
+    request.path != "/" && request.field("sec-fetch-site") == "cross-site"
   }
 
   private func answerPeople(_ request: AdminExchange) {
@@ -112,6 +119,10 @@ extension AdminExchange {
 
   fileprivate func answerForeignHost() {
     respond(403, "ask for an IP address, for localhost, or for a name that --admin-host gives\n")
+  }
+
+  fileprivate func answerOtherSite() {
+    respond(403, "this is not for pages of other sites\n")
   }
 
   /// Nothing of others is in it, and nobody else may frame it.
