@@ -5,6 +5,7 @@ import base64
 import json
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -59,6 +60,27 @@ def test_port_that_is_taken_is_said(serve, pgmq_database):
     second = run("serve", "--database", pgmq_database, "--listen", f"127.0.0.1:{port}")
     assert second.returncode not in (0, 64)
     assert str(port) in second.stderr.decode(), second.stderr
+
+
+ADDRESSES_THAT_CANNOT_BE_HAD = {
+    "taken": ["--listen", "127.0.0.1:{port}", "--admin", "none"],
+    "of another machine": ["--listen", "192.0.2.1:80", "--admin", "none"],
+    "admin": ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:{port}"],
+}
+
+
+@pytest.mark.parametrize("flags", ADDRESSES_THAT_CANNOT_BE_HAD.values(), ids=ADDRESSES_THAT_CANNOT_BE_HAD)
+@pytest.mark.parametrize("asked", ["--authorize-url", "--jwks-url"])
+@pytest.mark.parametrize("loops", ["1", "3"])
+def test_what_cannot_start_ends_with_a_reason(flags, asked, loops):
+    """What was made by then goes in order, such as what would ask the application, and has not yet."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        flags = [flag.format(port=taken.getsockname()[1]) for flag in flags]
+        done = run("serve", "--database", "dbname=nowhere", "--store", "native", "--loops", loops,
+                   asked, "http://127.0.0.1:9/x", *flags)
+    said = done.stderr.decode()
+    assert done.returncode == 1, said
+    assert len(said.splitlines()) == 1 and " error cannot start reason=" in said
 
 
 def test_ready_means_that_nothing_is_missed(serve, queue, pgmq_database):

@@ -28,9 +28,8 @@ final class HTTPClient {
   private let loop: EventLoop
   private var watchers: [curl_socket_t: IOWatcher] = [:]
   private var transfers: [UnsafeMutableRawPointer: HTTPTransfer] = [:]
-  private lazy var timer = TimerWatcher(loop: loop) { [unowned self] in
-    act(CURL_SOCKET_TIMEOUT, 0)
-  }
+  // Made with the client: what `deinit` made for the first time, to stop it, would have nobody to refer to.
+  private let timer: TimerWatcher
 
   /// Once for the process, before there are threads that use it.
   private static let isReady = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
@@ -41,6 +40,9 @@ final class HTTPClient {
     guard let multi = curl_multi_init() else { preconditionFailure("there is no memory left") }
     self.multi = multi
     self.loop = loop
+    weak var weakSelf: HTTPClient?
+    timer = TimerWatcher(loop: loop) { weakSelf?.act(CURL_SOCKET_TIMEOUT, 0) }
+    weakSelf = self
     ms_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, connections)
     ms_curl_multi_set_long(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections)
     ms_curl_multi_set_callbacks(
