@@ -25,6 +25,8 @@ public final class Instance {
   private var lag = LoopLag(intervalMs: Instance.tickMs)
   /// Nil: nobody wants to know.
   private(set) var queueUsage: QueueUsage?
+  /// Nil: another instance of the process says it, or there is nothing in Postgres.
+  private(set) var storeAccess: StoreAccess?
   /// Nil: nobody looks.
   var streamWalk: StreamWalk?
 
@@ -89,6 +91,7 @@ public final class Instance {
     guard state == .made else { return }
     state = .started
     connectParts()
+    makeStoreAccess()
     phases = LoopPhases(loop: loop) { [unowned self] in runSlice() }
     if !configuration.stores.isEmpty {
       parts.listener.start()
@@ -118,6 +121,14 @@ public final class Instance {
     hearControls()
   }
 
+  /// Of several loops, which all read the same database, the one with the LISTEN session looks.
+  private func makeStoreAccess() {
+    let kinds = configuration.stores.intersection(StoreKind.inPostgres)
+    guard !kinds.isEmpty, parts.listener.ownSession != nil else { return }
+    storeAccess = StoreAccess(
+      kinds, reads: parts.reads, clock: parts.writer.clock, logger: logger)
+  }
+
   /// What the application wants closed; its table is in the schema of the native store, and for queues, too.
   private func hearControls() {
     if configuration.stores.isDisjoint(with: StoreKind.inPostgres) { return }
@@ -137,6 +148,7 @@ public final class Instance {
     for store in parts.stores { store.sessionReady() }
     parts.dispatcher.readsReady(timeline: parts.reads.timeline)
     controls.sessionReady()
+    storeAccess?.sessionReady()
   }
 
   /// Whether work was put off at the end of the last iteration, for the next one.
@@ -185,6 +197,7 @@ public final class Instance {
     }
     parts.dispatcher.endLog?.secondMayBeOver(nowUs / 1000)
     queueUsage?.tick(nowUs / 1000, parts.reads)
+    storeAccess?.tick(nowUs / 1000)
     if streamWalk != nil { walkStreams(nowMs: nowUs / 1000) }
   }
 

@@ -58,6 +58,10 @@ public struct Statistics: Sendable {
   /// Attempts to fetch the keys of tokens that have failed.
   public internal(set) var failedKeyFetches: UInt64 = 0
 
+  /// Questions about streams that Postgres refused, as without a grant; not those that met a lock, or a table
+  /// that is not there.
+  public internal(set) var refusedQuestions: UInt64 = 0
+
   /// Members whose coming was told: once, however many connections, loops and processes they are with.
   public internal(set) var presenceJoins: UInt64 = 0
   /// Members whose leaving was told.

@@ -24,6 +24,7 @@ TROUBLES = {
     "MillstreamPostgresUnsteady": {
         'millstream_postgres_reconnects_total{instance="a", loop="0", session="read"}': "0+1x30"
     },
+    "MillstreamStoreCannotBeRead": {'millstream_store_available{instance="a", store="native"}': "0x30"},
     "MillstreamWakeUpsLost": {
         'millstream_safety_finds_total{instance="a", loop="0"}': "0+1x30"
     },

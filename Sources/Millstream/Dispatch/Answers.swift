@@ -150,6 +150,7 @@ extension Dispatcher: StoreReceiver {
       return remind(stream, afterMs: Dispatcher.changedPauseMs)
     }
     // A table that is gone is no fault: the next look says whether the stream still exists.
+    countRefusal(failure, of: stream)
     if !failure.isAbsence { logRefusal(of: stream, sqlState: sqlState, message: message) }
     stream.isLookFailing = true
     placeWaiting(of: stream)
@@ -169,6 +170,11 @@ extension Dispatcher: StoreReceiver {
 
   func lookWanted(at stream: Stream) {
     perform(stream.reader.lookWanted(), on: stream)
+  }
+
+  private func countRefusal(_ failure: QueryFailure, of stream: Stream) {
+    if stream.store == .host || failure.isAbsence || failure.isLocked { return }
+    writer.statistics.refusedQuestions += 1
   }
 
   /// The next safety look tries again; what is wrong is said once, not each time.

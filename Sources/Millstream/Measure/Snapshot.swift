@@ -32,6 +32,8 @@ package struct Snapshot: Sendable {
   package let sessions: [SessionSnapshot]
   /// From 0 to 1; nil: not known.
   package let notificationQueueUsage: Double?
+  /// Whether each store that is served can be read; empty: not known, or another instance says it.
+  package let availableStores: [StoreKind: Bool]
   /// It was started, and is not shutting down.
   package let isRunning: Bool
   /// Whether broadcasts of the native store are heard; nil: it is not served.
@@ -49,7 +51,8 @@ extension Instance {
       blocked: parts.writer.blocked.count,
       streams: streamCount, logBytes: dispatcher.logMemory.byteCount,
       presentMembers: dispatcher.presence?.memberCount ?? 0, sessions: sessions,
-      notificationQueueUsage: queueUsage?.fraction, isRunning: isRunning,
+      notificationQueueUsage: queueUsage?.fraction,
+      availableStores: storeAccess?.isAvailable ?? [:], isRunning: isRunning,
       isNativeHeard: serves(.native)
         ? parts.listener.isListening(to: [NativeSchema.channel]) : nil)
   }

@@ -212,11 +212,29 @@ extension MetricsText {
       loops, "millstream_postgres_queries_total", .counter,
       "Statements that were sent, settings and signs of life included."
     ) { $0.queries }
+    writeStores(loops)
     guard let usage = loops.compactMap(\.snapshot.notificationQueueUsage).first else { return }
     family(
       "millstream_notification_queue_usage_ratio", .gauge,
       "How full Postgres' notification queue is, from 0 to 1; asked once a minute.")
     sample(usage)
+  }
+
+  private mutating func writeStores(_ loops: [Loop]) {
+    family(
+      "millstream_store_available", .gauge,
+      "1 if a store that is served is in the database and may be read; one of two that is not there is left out."
+    )
+    for store in [StoreKind.pgmq, .native] {
+      guard let isAvailable = loops.compactMap({ $0.snapshot.availableStores[store] }).first else {
+        continue
+      }
+      sample(isAvailable ? 1 : 0, ("store", "\(store)"))
+    }
+    each(
+      loops, "millstream_postgres_refusals_total", .counter,
+      "Questions about streams that Postgres refused, but for tables that are locked or not there.",
+      \.statistics.refusedQuestions)
   }
 
   private mutating func eachSession(
