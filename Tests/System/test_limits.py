@@ -549,6 +549,58 @@ def test_a_request_has_an_id_everywhere(limited, clients):
         assert fields_of(line) | {"request": "mine", "status": "403"} == fields_of(line)
 
 
+def refusal_of(server, path, *fields, line="request refused"):
+    """What the log says of it: values with blanks are in quotes."""
+    server.log[:] = [said for said in server.log if " refused " not in said]
+    with server.get(path, *fields) as client:
+        assert client.head.status
+        found = server.wait_for_line(f" {line} ", "the refusal")
+    return {name: value.strip('"') for name, value in re.findall(r'(\w+)=("[^"]*"|\S+)', found)}
+
+
+def test_a_refusal_says_why_and_which_stream(limited, clients, tmp_path):
+    (tmp_path / "jwt").write_text(SECRET + "\n")
+    server = limited("--max-per-stream", "1", "--jwt-secret-file", str(tmp_path / "jwt"), "--jwt-audience", "app")
+    subscribe(clients, server)
+    full = {"reason": "stream", "detail": "too many connections to this stream", "stream": "chat"}
+    assert refusal_of(server, PATH).items() >= full.items()
+    assert refusal_of(server, path_of("chat")).items() >= full.items()
+    for claims, detail in (
+        ({"aud": "other"}, "the token is for another audience"),
+        ({"aud": "app", "exp": 1}, "the token has expired"),
+    ):
+        said = refusal_of(server, "/streams/room", bearer({"streams": ["*"]} | claims))
+        assert said["detail"] == detail and said["reason"] == "Unauthorized" and "stream" not in said
+    said = refusal_of(server, native_path("other") + "?since=soon")
+    assert said["detail"] == "the cursor is not a whole number"
+    soft = limited("--refuse-softly", "always", "--max-per-address", "1")
+    subscribe(clients, soft)
+    assert refusal_of(soft, native_path("other"))["detail"] == "too many connections of this address"
+
+
+def test_streams_that_are_refused_among_several_are_said(limited, clients):
+    def answer(path, headers):
+        return (403 if headers["x-millstream-stream"].startswith("secret") else 204, b"")
+
+    with Application(answer) as application:
+        server = limited("--max-per-stream", "1", "--authorize-url", application.url)
+        subscribe(clients, server)
+        path = path_of("chat", "other", "secret:1", *(f"secret:{number}" for number in range(2, 20)))
+        path += f"&s={sign('others', 'another secret')}"
+        said = refusal_of(server, path, "X-Request-Id: mine", line="streams of a request refused")
+        lines = wait_until(
+            lambda: len(found := [line for line in server.log if "streams of a request" in line]) == 3 and found,
+            "a line for each status",
+        )
+    assert said["request"] == "mine" and said["address"] == "127.0.0.1"
+    (full,) = [line for line in lines if "status=503" in line]
+    assert "count=1 " in full and "reason=stream" in full and "stream=chat" in full
+    (forbidden,) = [line for line in lines if "status=403" in line]
+    assert "count=19 " in forbidden and '"secret:1, secret:2, ' in forbidden and '…"' in forbidden
+    (unknown,) = [line for line in lines if "status=404" in line]
+    assert "count=1 " in unknown and "stream=" not in unknown and "--" not in unknown
+
+
 def test_a_refusal_names_no_stream(limited):
     server = limited()
     assert status(server, native_path("chat") + "x", "X-Request-Id: q") == 404

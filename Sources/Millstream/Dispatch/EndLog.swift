@@ -65,19 +65,45 @@ final class EndLog {
     logger.info("connection ended", metadata: metadata)
   }
 
-  /// A request was refused. Nothing is said of what it was for, in which there may be a signed name.
-  func refused(
-    _ response: HTTPResponse, _ request: String, _ address: NetworkAddress?, nowMs: Int64
-  ) {
-    guard logger.logLevel <= .info else { return }
-    secondMayBeOver(nowMs)
-    guard refusals.take() else { return }
-    var metadata: Logger.Metadata = [
-      "request": "\(request)", "status": "\(response.status)",
-      "reason": "\(response.refusal.map { "\($0)" } ?? response.reason)",
-    ]
-    metadata["address"] = address.map { "\($0)" }
+  /// A request was refused. Of what it was for only names are said that are in order: in another there may be a
+  /// signed one.
+  func refused(_ response: HTTPResponse, _ arrival: Arrival, nowMs: Int64) {
+    guard mayTellOfRefusal(nowMs) else { return }
+    var metadata = EndLog.metadata(of: arrival, arrival.streams)
+    metadata["status"] = "\(response.status)"
+    metadata["reason"] = "\(response.refusal.map { "\($0)" } ?? response.reason)"
+    if !response.text.isEmpty { metadata["detail"] = "\(response.text)" }
     logger.info("request refused", metadata: metadata)
+  }
+
+  /// Of a request for several streams these were refused, and the others are served: one line for each status.
+  func refused(_ refusals: [SubscriptionSet.Refusal], _ arrival: Arrival, nowMs: Int64) {
+    for (status, refused) in Dictionary(grouping: refusals, by: \.status) {
+      guard mayTellOfRefusal(nowMs) else { continue }
+      var metadata = EndLog.metadata(of: arrival, refused.compactMap(\.name))
+      metadata["status"] = "\(status)"
+      metadata["count"] = "\(refused.count)"
+      metadata["reason"] = refused.compactMap(\.reason).first.map { "\($0)" }
+      logger.info("streams of a request refused", metadata: metadata)
+    }
+  }
+
+  private func mayTellOfRefusal(_ nowMs: Int64) -> Bool {
+    guard logger.logLevel <= .info else { return false }
+    secondMayBeOver(nowMs)
+    return refusals.take()
+  }
+
+  /// A client may ask for many.
+  private static let namesInLine = 8
+
+  private static func metadata(of arrival: Arrival, _ streams: [String]) -> Logger.Metadata {
+    var metadata: Logger.Metadata = ["request": "\(arrival.requestID.text)"]
+    metadata["address"] = arrival.address.map { "\($0)" }
+    if streams.isEmpty { return metadata }
+    let names = streams.prefix(namesInLine) + (streams.count > namesInLine ? ["…"] : [])
+    metadata["stream"] = "\(names.joined(separator: ", "))"
+    return metadata
   }
 
   /// Time has passed: what was left out in the second before is told.

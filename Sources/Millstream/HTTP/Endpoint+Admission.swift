@@ -62,13 +62,16 @@ extension Endpoint {
     let (reason, fullCount) = gate.seat(&arrival, &set)
     if let reason { return refusing(reason, set.store, arrival) }
     if fullCount > 0 { countRefusals(.stream, fullCount) }
+    if !set.refusals.isEmpty { log?.refused(set.refusals, arrival, nowMs: clock.monotonicMs) }
     return nil
   }
 
   /// A request has been refused; `address` nil: that of `descriptor`.
   func refused(_ response: HTTPResponse, _ arrival: Arrival, on descriptor: Int32) {
-    instance.parts.dispatcher.endLog?.refused(
-      response, arrival.requestID.text,
-      arrival.address ?? NetworkAddress(peerOf: descriptor), nowMs: clock.monotonicMs)
+    var arrival = arrival
+    arrival.address = arrival.address ?? NetworkAddress(peerOf: descriptor)
+    log?.refused(response, arrival, nowMs: clock.monotonicMs)
   }
+
+  private var log: EndLog? { instance.parts.dispatcher.endLog }
 }

@@ -237,13 +237,18 @@ public final class Endpoint {
 
   /// What a complete request gets. The subscription may still find no room.
   func decide(_ head: RequestHead, _ arrival: inout Arrival) -> Router.Decision {
+    arrival.streams = []
     if let response = fallbackResponse(head, arrival) { return .respond(response) }
     let decision = router.decide(head, at: clock.unixSeconds)
     if case .respond(let response) = decision, response.status == 401 { refusedToken() }
     let wanted: (store: StoreKind, laneCount: Int)
     switch decision {
-    case .stream(let subscription): wanted = (subscription.store, 0)
-    case .streams(let set): wanted = (set.store, set.subscriptions.count)
+    case .stream(let subscription):
+      wanted = (subscription.store, 0)
+      arrival.streams = [subscription.name]
+    case .streams(let set):
+      wanted = (set.store, set.subscriptions.count)
+      arrival.streams = set.subscriptions.map(\.name)
     case .awaitKeys(let store, _): wanted = (store, 0)
     case .respond: return decision
     }

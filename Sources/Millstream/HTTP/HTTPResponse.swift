@@ -8,6 +8,8 @@ struct HTTPResponse: Equatable {
   var hasBody = true
   /// The answer to HEAD: the body is announced but not sent (RFC 9110, 9.3.2).
   var isHeadOnly = false
+  /// The sentence in its body, for the log.
+  var text = ""
   /// Why it refuses temporarily; nil: it does not, or for good.
   var refusal: RefusalReason?
 
@@ -19,7 +21,7 @@ struct HTTPResponse: Equatable {
   static func plain(_ status: Int, _ reason: String, _ text: String) -> HTTPResponse {
     HTTPResponse(
       status: status, reason: reason, fields: [("content-type", "text/plain")],
-      body: Array("\(text)\n".utf8))
+      body: Array("\(text)\n".utf8), text: text)
   }
 
   /// The same temporarily: whoever comes again may be let in.

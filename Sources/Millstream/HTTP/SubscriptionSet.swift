@@ -36,11 +36,22 @@ struct SubscriptionSet {
   /// So many patterns may be followed at once: each costs a look through the streams that there are.
   static let maximumPatterns = 16
 
+  /// One that it does not get.
+  struct Refusal {
+    var status: Int
+    /// Why for now; nil: for good.
+    var reason: RefusalReason?
+    /// Nil: the name was not in order.
+    var name: String?
+  }
+
   let store: StoreKind
   /// The bytes that go before the first frame: the head of the response.
   var head: [UInt8]
   /// In the order in which it asked.
   private(set) var entries: [Entry] = []
+  /// What is refused, for who looks after the server.
+  private(set) var refusals: [Refusal] = []
   /// The streams that it gets, each once.
   var subscriptions: [Subscription] = []
   /// Where the client was in each of them.
@@ -58,25 +69,31 @@ struct SubscriptionSet {
     let key = subscription.key
     guard let known = numbers[key] else {
       if subscription.isPattern, subscriptions.count(where: \.isPattern) == Self.maximumPatterns {
-        return addRefused(status: 413)
+        return addRefused(status: 413, name: subscription.name)
       }
       numbers[key] = subscriptions.count
       subscriptions.append(subscription)
       return entries.append(subscription.entry)
     }
     // The cursor could not tell these two apart.
-    guard subscriptions[known].entry == subscription.entry else { return addRefused(status: 409) }
+    guard subscriptions[known].entry == subscription.entry else {
+      return addRefused(status: 409, name: subscription.name)
+    }
     subscriptions[known].cursor = subscriptions[known].cursor.earlier(of: subscription.cursor)
     entries.append(subscription.entry)
   }
 
-  mutating func addRefused(status: Int) {
+  /// `name`: if it is in order.
+  mutating func addRefused(status: Int, name: String? = nil) {
+    refusals.append(Refusal(status: status, reason: nil, name: name))
     entries.append(.refused(status: status))
   }
 
-  /// Takes out the subscriptions with these numbers, which are refused for these statuses.
-  mutating func refuse(_ statuses: [Int: Int]) {
-    for (number, status) in statuses {
+  /// Takes out the subscriptions with these numbers, which are refused for these statuses; `reason`: why for now.
+  mutating func refuse(_ statuses: [Int: Int], for reason: RefusalReason? = nil) {
+    for (number, status) in statuses.sorted(by: { $0.key < $1.key }) {
+      refusals.append(
+        Refusal(status: status, reason: reason, name: subscriptions[number].name))
       for index in entries.indices where entries[index] == subscriptions[number].entry {
         entries[index] = .refused(status: status)
       }

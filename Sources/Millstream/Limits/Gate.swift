@@ -64,7 +64,7 @@ struct Gate {
       full[number] = HTTPResponse.refusing(.stream).status
     }
     if full.isEmpty { return (nil, 0) }
-    set.refuse(full)
+    set.refuse(full, for: .stream)
     return set.subscriptions.isEmpty ? (.stream, 1) : (nil, full.count)
   }
 
@@ -123,6 +123,6 @@ extension HTTPResponse {
         ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"),
         ("retry-after", "\((retryMs + 999) / 1000)"),
       ],
-      body: Array("retry: \(retryMs)\n\n: ".utf8) + body + [UInt8(ascii: "\n")])
+      body: Array("retry: \(retryMs)\n\n: ".utf8) + body + [UInt8(ascii: "\n")], text: text)
   }
 }
