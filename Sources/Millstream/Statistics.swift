@@ -52,6 +52,8 @@ public struct Statistics: Sendable {
   /// Clients, and streams of a connection with others, that were refused for now, by
   /// `RefusalReason.rawValue`.
   public internal(set) var refused = [UInt64](repeating: 0, count: RefusalReason.allCases.count)
+  /// Those that were refused for good.
+  package internal(set) var rejections = Rejections()
   /// Times that the application was asked who may listen and gave no answer that counts, or none in time,
   /// or could not be asked.
   public package(set) var failedAuthorizations: UInt64 = 0

@@ -142,6 +142,8 @@ import Testing
         #"{"status":404}"#,
       ])
     #expect(set.subscriptions.map(\.name) == ["c\"\\\u{8}"])
+    #expect(set.refusals.map(\.reason) == [nil, nil, .unavailable])
+    #expect(set.refusals.map(\.name) == [nil, "a", "b"])
     set.refuse([0: 401])
     #expect(set.refusal == 503, "one of them may be had later")
   }

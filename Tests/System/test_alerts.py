@@ -39,9 +39,11 @@ TROUBLES = {
     "MillstreamRefusesClients": {
         'millstream_refusals_total{instance="a", loop="0", reason="address"}': "0+300x30",
         'millstream_refusals_total{instance="a", loop="0", reason="draining"}': "0+300x30",
+        'millstream_refusals_total{instance="a", loop="0", reason="unavailable"}': "0+300x30",
     },
     "MillstreamApplicationDoesNotSay": {
-        'millstream_authorization_failures_total{instance="a", loop="0"}': "0+30x30"
+        'millstream_authorization_failures_total{instance="a", loop="0"}': "0+30x30",
+        'millstream_refusals_total{instance="a", loop="0", reason="unavailable"}': "0+300x30",
     },
     "MillstreamTokenKeysAway": {
         'millstream_token_key_failures_total{instance="a", loop="0"}': "0+1x30"

@@ -492,6 +492,41 @@ def test_refusals_are_counted_by_reason(serve, native_database, clients):
     assert refusals() == {"address": 1, "stream": 2, "full": 1}
 
 
+def test_what_is_refused_for_good_is_counted_by_status(serve, native_database, clients):
+    server = serve(native_database, admin="127.0.0.1:0")
+    admin = Admin(server)
+
+    def rejections():
+        samples = {s: v for s, v in admin.metrics().items() if s.startswith("millstream_rejections_total")}
+        return {re.search('status="(.*?)"', sample)[1]: value for sample, value in samples.items() if value}
+
+    assert rejections() == {}
+    foreign = f"/streams/{sign('chat', 'another secret')}"
+    assert status(server, foreign) == 404
+    assert status(server, PATH + "?since=soon") == 400
+    assert status(server, path_of("chat") + f"&s={sign('chat', 'another secret')}") == 200
+    assert rejections() == {"404": 2, "400": 1}
+    assert admin.sum("millstream_refusals_total") == 0
+
+
+def test_whoever_cannot_be_asked_about_is_counted_and_said(serve, native_database, clients):
+    with Application(lambda path, headers: (500, b"")) as site:
+        server = serve(native_database, "--authorize-url", site.url, admin="127.0.0.1:0")
+        assert_soft(clients(server.get(PATH)), 2000)
+        line = server.wait_for_line("request refused", "the refusal")
+        assert 'detail="it cannot be said now who may listen" reason=unavailable' in line
+        assert " stream=chat" in line
+        admin = Admin(server)
+        assert admin.sum("millstream_refusals_total", reason="unavailable") == 1
+        assert admin.sum("millstream_refusals_total") == 1
+        site.answer = lambda path, headers: ({"chat": 200, "no": 403}.get(headers["x-millstream-stream"], 500), b"")
+        with ManyStreams(server, "chat", "no", "odd"):
+            assert admin.sum("millstream_refusals_total", reason="unavailable") == 2
+            assert admin.sum("millstream_rejections_total", status="403") == 1
+        line = server.wait_for_line("streams of a request refused .*status=503", "the refusal")
+        assert "reason=unavailable" in line and "stream=odd" in line
+
+
 def test_a_reload_keeps_the_counts(limited, clients):
     server = limited("--max-per-stream", "1", "--loops", "2")
     first = subscribe(clients, server)

@@ -21,7 +21,7 @@ extension Endpoint {
 
   /// It cannot be said now who may listen.
   func unavailable(_ store: StoreKind, _ arrival: Arrival) -> HTTPResponse {
-    later(.unavailable, store, arrival)
+    refusing(.unavailable, store, arrival)
   }
 
   /// A temporary refusal, as clients of this store are to have it.
@@ -59,15 +59,27 @@ extension Endpoint {
     if let reason = roomIsGone(set.subscriptions.count) {
       return refusing(reason, set.store, arrival)
     }
-    let (reason, fullCount) = gate.seat(&arrival, &set)
-    if let reason { return refusing(reason, set.store, arrival) }
-    if fullCount > 0 { countRefusals(.stream, fullCount) }
-    if !set.refusals.isEmpty { log?.refused(set.refusals, arrival, nowMs: clock.monotonicMs) }
+    if let reason = gate.seat(&arrival, &set) { return refusing(reason, set.store, arrival) }
+    if !set.refusals.isEmpty { refused(set.refusals, arrival) }
     return nil
+  }
+
+  /// These of several streams were refused, and the others are served.
+  private func refused(_ refusals: [SubscriptionSet.Refusal], _ arrival: Arrival) {
+    for refusal in refusals {
+      if let reason = refusal.reason {
+        countRefusals(reason, 1)
+      } else {
+        instance.parts.writer.statistics.rejections.add(refusal.status)
+      }
+    }
+    log?.refused(refusals, arrival, nowMs: clock.monotonicMs)
   }
 
   /// A request has been refused; `address` nil: that of `descriptor`.
   func refused(_ response: HTTPResponse, _ arrival: Arrival, on descriptor: Int32) {
+    // Those for now were counted where it was found out why.
+    if response.refusal == nil { instance.parts.writer.statistics.rejections.add(response.status) }
     var arrival = arrival
     arrival.address = arrival.address ?? NetworkAddress(peerOf: descriptor)
     log?.refused(response, arrival, nowMs: clock.monotonicMs)

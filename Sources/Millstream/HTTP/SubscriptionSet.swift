@@ -90,10 +90,14 @@ struct SubscriptionSet {
   }
 
   /// Takes out the subscriptions with these numbers, which are refused for these statuses; `reason`: why for now.
+  /// Without one, whoever gets 503 could not be asked about.
   mutating func refuse(_ statuses: [Int: Int], for reason: RefusalReason? = nil) {
     for (number, status) in statuses.sorted(by: { $0.key < $1.key }) {
+      let isUnavailable = status == HTTPResponse.unavailable.status
       refusals.append(
-        Refusal(status: status, reason: reason, name: subscriptions[number].name))
+        Refusal(
+          status: status, reason: reason ?? (isUnavailable ? .unavailable : nil),
+          name: subscriptions[number].name))
       for index in entries.indices where entries[index] == subscriptions[number].entry {
         entries[index] = .refused(status: status)
       }

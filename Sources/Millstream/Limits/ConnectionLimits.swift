@@ -40,4 +40,6 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
   case stream
   /// Too many came at once.
   case rate
+  /// It could not be said who may listen: the application has not answered, or keys of tokens could not be fetched.
+  case unavailable
 }

@@ -52,20 +52,18 @@ struct Gate {
   }
 
   /// The same for one to several: those that are full are refused in `set`, and the connection if there is no
-  /// other left. Returns how many were full.
-  func seat(
-    _ arrival: inout Arrival, _ set: inout SubscriptionSet
-  ) -> (reason: RefusalReason?, fullCount: Int) {
+  /// other left.
+  func seat(_ arrival: inout Arrival, _ set: inout SubscriptionSet) -> RefusalReason? {
     let members = Set(set.subscriptions.compactMap { $0.context?.member.map { Array($0.utf8) } })
-    if let reason = seat(&arrival, members) { return (reason, 1) }
+    if let reason = seat(&arrival, members) { return reason }
     var full: [Int: Int] = [:]
     for (number, subscription) in set.subscriptions.enumerated()
     where !subscription.isPattern && !seat(&arrival, subscription) {
       full[number] = HTTPResponse.refusing(.stream).status
     }
-    if full.isEmpty { return (nil, 0) }
+    if full.isEmpty { return nil }
     set.refuse(full, for: .stream)
-    return set.subscriptions.isEmpty ? (.stream, 1) : (nil, full.count)
+    return set.subscriptions.isEmpty ? .stream : nil
   }
 
   private func seat(_ arrival: inout Arrival, _ members: Set<[UInt8]>) -> RefusalReason? {
@@ -111,6 +109,7 @@ extension HTTPResponse {
     case .member: return later(429, "Too Many Requests", "too many connections of this member")
     case .stream: return later(503, "Service Unavailable", "too many connections to this stream")
     case .rate: return later(503, "Service Unavailable", "too many come at once")
+    case .unavailable: return unavailable
     }
   }
 

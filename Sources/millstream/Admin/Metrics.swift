@@ -91,7 +91,21 @@ extension MetricsText {
         sample(loop.statistics.refused(reason), ("loop", loop.label), ("reason", "\(reason)"))
       }
     }
+    writeRejections(loops)
     writeAccess(loops)
+  }
+
+  private mutating func writeRejections(_ loops: [Loop]) {
+    family(
+      "millstream_rejections_total", .counter,
+      "Requests, and streams of requests for several, that were refused for good, by status.")
+    for loop in loops {
+      let rejections = loop.statistics.rejections
+      for status in Rejections.statuses {
+        sample(rejections.count(of: status), ("loop", loop.label), ("status", "\(status)"))
+      }
+      sample(rejections.others, ("loop", loop.label), ("status", "other"))
+    }
   }
 
   private mutating func writeAccess(_ loops: [Loop]) {
