@@ -30,8 +30,10 @@ struct MillstreamCommand: ParsableCommand {
       var command = try parseAsRoot(given.arguments)
       try command.run()
     } catch {
+      // Help is no error, and names all options.
+      if exitCode(for: error).isSuccess { exit(withError: error) }
       let located = given.message(for: error)
-      // What the file has to do with is told with the line, and without the usage of the command line.
+      // What the file or a variable has to do with is told with its place, and without the usage of the command line.
       if located != message(for: error) { end(located, exitCode(for: error)) }
       exit(withError: error)
     }

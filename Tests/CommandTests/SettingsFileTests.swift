@@ -9,7 +9,7 @@ import Testing
   }
 
   private func arguments(_ typed: [String], _ text: String) throws -> [String] {
-    EnvironmentOptions.adding(to: typed, settings: try file(text))
+    try EnvironmentOptions.adding(to: typed, settings: try file(text))
   }
 
   @Test func optionsAreGivenAsIfTyped() throws {

@@ -88,6 +88,7 @@ def test_other_commands_take_what_they_have(native_database, config, tmp_path):
     "lines, line, reason",
     [
         (['drain = "1s"', "max_connections = 1"], 2, "'max-connections' is meant"),
+        (["", 'write-deadlin = "1s"'], 2, "'write-deadline' is meant"),
         (['listen = "127.0.0.1:0"'], 1, "listen is a list"),
         (["", "# x", 'retry = "soon"'], 3, "'soon' is invalid for '--retry"),
         (['drain = "1s"', "loops = 0"], 2, "--loops is from 1 to 256"),

@@ -2,6 +2,7 @@
 nothing of clients that are gone nor suffers from those that do not read."""
 
 import base64
+import contextlib
 import json
 import re
 import signal
@@ -183,7 +184,48 @@ def test_bad_flags_exit_64_with_the_reason(flags):
 def test_bad_environment_exits_64_with_the_reason():
     done = run("serve", "--database", "dbname=nowhere", MILLSTREAM_HEARTBEAT="soon")
     assert done.returncode == 64, done.stderr.decode()
-    assert "soon" in done.stderr.decode(), done.stderr.decode()
+    assert done.stderr.decode().startswith("Error: MILLSTREAM_HEARTBEAT: The value 'soon' is invalid")
+
+
+@pytest.mark.parametrize("text", ["maybe", "2", "tru"])
+def test_a_variable_that_is_neither_true_nor_false_is_no_option(text):
+    done = run("serve", "--database", "dbname=nowhere", MILLSTREAM_REUSE_PORT=text)
+    assert done.returncode == 64
+    assert done.stderr.decode().startswith("Error: MILLSTREAM_REUSE_PORT is true, 1, yes or on, or else")
+    assert run("serve", "--help", MILLSTREAM_REUSE_PORT=text).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "text, is_set", [("on", True), ("TRUE", True), ("1", True), ("off", False), ("False", False), ("", False)]
+)
+def test_variables_of_flags(serve, native_database, text, is_set):
+    """Whether another server may have the port, too."""
+    port = serve(native_database, MILLSTREAM_REUSE_PORT=text).address[1]
+    with contextlib.closing(socket.socket()) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        assert _can_bind(other, port) == is_set
+
+
+def _can_bind(socket_, port):
+    try:
+        socket_.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+def test_variables_that_are_no_options_are_said(serve, native_database):
+    server = serve(
+        native_database, MILLSTREAM_WRITE_DEADLIN="hidden", MILLSTREAM_LIBRARY="/x", MILLSTREAM_PORT="tcp://x",
+        MILLSTREAM_SERVICE_HOST="x", MILLSTREAM_EVENT="of publish", XMILLSTREAM_DRAIN="x",
+    )  # fmt: skip
+    lines = [line.partition(" warning ")[2] for line in server.log if " warning " in line]
+    assert lines == [
+        "a variable of the environment is no option variable=MILLSTREAM_LIBRARY",
+        "a variable of the environment is no option meant=MILLSTREAM_WRITE_DEADLINE"
+        " variable=MILLSTREAM_WRITE_DEADLIN",
+    ]
+    assert "hidden" not in server.log_text()
 
 
 def _retry(server):

@@ -12,13 +12,20 @@ enum EnvironmentOptions {
     static var environmentOptions: [EnvironmentOption] { get }
   }
 
+  /// What the variables of options begin with.
+  static let prefix = "MILLSTREAM_"
+
   /// `settings`: what the environment does not say either.
-  static func adding(to arguments: [String], settings: SettingsFile? = nil) -> [String] {
+  ///
+  /// - Throws: `ValidationError` that says which variable is not in order.
+  static func adding(
+    to arguments: [String], settings: SettingsFile? = nil
+  ) throws(ValidationError) -> [String] {
     guard let name = arguments.first, let source = source(of: arguments) else { return arguments }
     // In front of what was typed: behind a `--` they would be taken for arguments.
-    let added = source.environmentOptions.flatMap { option -> [String] in
-      if isTyped(option.name, in: arguments) { return [] }
-      return fromEnvironment(option) ?? settings?.arguments(for: option) ?? []
+    var added: [String] = []
+    for option in source.environmentOptions where !isTyped(option.name, in: arguments) {
+      added += try fromEnvironment(option) ?? settings?.arguments(for: option) ?? []
     }
     return [name] + added + arguments.dropFirst()
   }
@@ -48,19 +55,49 @@ enum EnvironmentOptions {
     return arguments.contains { $0 == flag || $0.hasPrefix(flag + "=") }
   }
 
-  private static func fromEnvironment(_ option: EnvironmentOption) -> [String]? {
+  private static func fromEnvironment(
+    _ option: EnvironmentOption
+  ) throws(ValidationError) -> [String]? {
     guard let text = value(of: option.name) else { return nil }
     let flag = "--" + option.name
     if option.ignored == text { return [] }
     switch option.kind {
     case .value: return [flag + "=" + text]
     case .list: return text.split(separator: " ").map { flag + "=" + $0 }
-    case .flag: return ["", "0", "false", "no"].contains(text) ? [] : [flag]
+    case .flag: return try isSet(option.name, text) ? [flag] : []
+    }
+  }
+
+  private static func isSet(_ name: String, _ text: String) throws(ValidationError) -> Bool {
+    switch text.lowercased() {
+    case "true", "1", "yes", "on": return true
+    case "false", "0", "no", "off", "": return false
+    default:
+      throw ValidationError(
+        "\(variable(name)) is true, 1, yes or on, or else false, 0, no, off or empty")
     }
   }
 
   private static func variable(_ name: String) -> String {
-    "MILLSTREAM_" + String(name.uppercased().map { $0 == "-" ? "_" : $0 })
+    prefix + String(name.uppercased().map { $0 == "-" ? "_" : $0 })
+  }
+
+  /// All that some command reads.
+  static let variables: Set<String> = {
+    let sources = MillstreamCommand.configuration.subcommands.compactMap {
+      $0 as? any Source.Type
+    }
+    let names = sources.flatMap { source in source.environmentOptions.map { variable($0.name) } }
+    return Set(names).union([prefix + "SECRET"])
+  }()
+
+  /// `message`, and before it the variables of the options that it names, unless these were typed.
+  static func located(_ message: String, _ arguments: [String]) -> String {
+    let options = source(of: arguments)?.environmentOptions ?? []
+    let named = options.map(\.name).filter {
+      SettingsFile.names($0, in: message) && !isTyped($0, in: arguments) && value(of: $0) != nil
+    }
+    return named.map { variable($0) + ": " }.joined() + message
   }
 }
 

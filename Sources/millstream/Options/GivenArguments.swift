@@ -20,21 +20,28 @@ struct GivenArguments: Sendable {
     if let path = GivenArguments.settingsPath(typed) { settings = try .load(path) }
     self.settings = settings
     self.typed = typed
-    arguments = EnvironmentOptions.adding(to: typed, settings: settings)
+    // Help can be had whatever is in the environment.
+    arguments =
+      GivenArguments.asksForHelp(typed)
+      ? typed : try EnvironmentOptions.adding(to: typed, settings: settings)
   }
 
-  /// What is wrong, in a sentence, with the lines of the file that it comes from.
+  /// What is wrong, in a sentence, with the lines of the file or the variables that it comes from.
   func message(for error: any Error) -> String {
     let message = MillstreamCommand.message(for: error)
+    let located = EnvironmentOptions.located(message, typed)
+    if located != message { return located }
     return settings?.located(message) { EnvironmentOptions.isGiven($0, in: typed) } ?? message
+  }
+
+  private static func asksForHelp(_ typed: [String]) -> Bool {
+    typed.prefix { $0 != "--" }.contains { ["--help", "-h", "--version"].contains($0) }
   }
 
   /// Nil: none, or there is only help to be shown.
   private static func settingsPath(_ typed: [String]) -> String? {
     let options = typed.prefix { $0 != "--" }
-    guard EnvironmentOptions.takes("config", typed),
-      !options.contains(where: { ["--help", "-h", "--version"].contains($0) })
-    else { return nil }
+    guard EnvironmentOptions.takes("config", typed), !asksForHelp(typed) else { return nil }
     for (index, option) in options.enumerated().reversed() {
       if option.hasPrefix("--config=") { return String(option.dropFirst("--config=".count)) }
       // Without a value it is refused soon.

@@ -165,6 +165,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
 
   func run() throws {
     let logger = log.makeLogger()
+    UnknownVariables.warn(logger)
     let endpoint = try endpointConfiguration(logger)
     let admin = try adminOptions.load()
     let access = AccessControl.Settings(

@@ -50,7 +50,8 @@ struct SettingsFile {
     return named.map(\.line).sorted().map { "\(path):\($0): " }.joined() + message
   }
 
-  private static func names(_ name: String, in message: String) -> Bool {
+  /// Whether a message names an option.
+  static func names(_ name: String, in message: String) -> Bool {
     let words = message.split { !($0 == "-" || ($0.isASCII && $0.isLetter)) }
     return words.contains { $0 == "--" + name }
   }
@@ -75,7 +76,8 @@ struct SettingsFile {
   private static func unknown(_ name: String) -> String {
     let meant = name.lowercased().split(separator: "_").joined(separator: "-")
       .drop { $0 == "-" }
-    let hint = options[String(meant)] == nil ? "" : "; '\(meant)' is meant"
+    let near = NearestName.of(String(meant), among: options.keys)
+    let hint = near.map { "; '\($0)' is meant" } ?? ""
     return "there is no option '\(String(name.prefix(64)))' of 'serve'\(hint)"
   }
 }
