@@ -167,6 +167,8 @@ BAD_FLAGS = [
     ["--secret-file", "/nowhere/at/all"],
     ["--pgmq-prefix", "no-slash"],
     ["--script-path", "no-slash"],
+    ["--allow-origin", "https://x/"],
+    ["--allow-origin", "x.com"],
     ["--script-path", "/a?b"],
     ["--pgmq-prefix", "/same", "--native-prefix", "/same"],
     ["superfluous"],

@@ -160,6 +160,14 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
     if let maxConnections, maxConnections < 1 {
       throw ValidationError("--max-connections is at least 1")
     }
+    if let origin = allowOrigin.first(where: { $0 != "*" && !WebOrigin.isSent($0) }) {
+      throw ValidationError(
+        """
+        --allow-origin: '\(PrintableText.line(String(origin.prefix(64))))' is no origin as browsers send it: \
+        *, null, or scheme://host or scheme://host:port, in small letters, without a path or a slash at the end, \
+        and without the port that is the scheme's own
+        """)
+    }
     _ = try addresses()
   }
 
