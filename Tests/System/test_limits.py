@@ -185,6 +185,20 @@ def test_a_full_descriptor_table_is_said_once(limited, clients):
     assert server.log_text().count("no descriptor for another connection") == 1
 
 
+def test_more_connections_than_descriptors_are_warned_of(limited, tmp_path):
+    launcher = ("bash", "-c", 'ulimit -n 1024; exec "$@"', "bash")
+    line = "warning there are fewer descriptors than --max-connections needs"
+    assert line not in limited("--max-connections", "960", launcher=launcher).log_text()
+    assert line not in limited(launcher=launcher).log_text()
+    (tmp_path / "millstream.toml").write_text("max-connections = 961")
+    server = limited("--config", str(tmp_path / "millstream.toml"), launcher=launcher)
+    said = fields_of(server.wait_for_line(line, "the warning"))
+    assert said["max_connections"] == "961" and said["possible"] == "960" and said["descriptors"] == "1024"
+    (tmp_path / "millstream.toml").write_text("max-connections = 962")
+    server.send_signal(signal.SIGHUP)
+    server.wait_for_line(f"{line} .*max_connections=962", "the warning of the reload")
+
+
 def test_lanes_count_for_their_streams(limited, clients, native_database):
     server = limited("--max-per-stream", "1", "--max-per-address", "3")
     first = subscribe(clients, server, native_path("a"))

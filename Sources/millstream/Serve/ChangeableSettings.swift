@@ -65,6 +65,7 @@ extension Serve {
   /// - Throws: `ValidationError` that says which file is not in order.
   func changeableSettings(_ logger: Logger) throws -> ChangeableSettings {
     let endpoint = try endpointConfiguration(logger)
+    warnOfDescriptors(logger)
     if let path = secrets.secretFile, endpoint.secrets.isEmpty {
       throw OperatingFailure("there is no secret in \(path)")
     }

@@ -174,6 +174,7 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
   func run() throws {
     let logger = log.makeLogger()
     UnknownVariables.warn(logger)
+    warnOfDescriptors(logger)
     let endpoint = try endpointConfiguration(logger)
     let admin = try adminOptions.load()
     let access = AccessControl.Settings(
@@ -231,6 +232,18 @@ struct Serve: ParsableCommand, EnvironmentOptions.Source {
   static func defaultMaxConnections() -> Int {
     let limit = DescriptorLimit.raise()
     return max(limit - max(64, min(limit / 16, 512)), 1)
+  }
+
+  /// Beyond what descriptors allow nobody is refused: whoever comes waits in the kernel's queue without a word.
+  func warnOfDescriptors(_ logger: Logger) {
+    let possible = Serve.defaultMaxConnections()
+    guard let maxConnections, maxConnections > possible else { return }
+    logger.warning(
+      "there are fewer descriptors than --max-connections needs",
+      metadata: [
+        "max_connections": "\(maxConnections)", "possible": "\(possible)",
+        "descriptors": "\(DescriptorLimit.raise())",
+      ])
   }
 
   func endpointConfiguration(_ logger: Logger) throws -> EndpointConfiguration {
