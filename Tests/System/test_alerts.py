@@ -48,6 +48,7 @@ TROUBLES = {
     "MillstreamTokenKeysAway": {
         'millstream_token_key_failures_total{instance="a", loop="0"}': "0+1x30"
     },
+    "MillstreamReloadFailed": {'millstream_last_reload_successful{instance="a"}': "0x30"},
     "MillstreamDescriptorsRunOut": {
         'millstream_open_descriptors{instance="a"}': "980x30",
         'millstream_max_descriptors{instance="a"}': "1000x30",

@@ -83,6 +83,21 @@ def test_what_is_not_in_order_changes_nothing(reloadable, secrets, contents):
     assert statuses(server, path_by("second")) == {200}
 
 
+def test_whether_it_went_well_is_in_the_metrics(serve, native_database, secrets):
+    server = serve(native_database, "--secret-file", str(secrets), "--loops", LOOPS, admin="127.0.0.1:0")
+
+    def is_successful():
+        return Admin(server).metrics()["millstream_last_reload_successful"]
+
+    assert is_successful() == 1
+    secrets.write_text("hex:zz\n")
+    refused(server)
+    assert is_successful() == 0
+    secrets.write_text("second\n")
+    reload(server)
+    assert is_successful() == 1
+
+
 def test_keys_of_tokens_are_exchanged(serve, native_database, tmp_path):
     keys = tmp_path / "jwt"
     keys.write_text("a" * 32 + "\n")

@@ -8,6 +8,8 @@ final class Admin {
   private let facts: ProcessFacts
   /// In all loops.
   var maxConnections: Int { didSet { board.maxConnections = maxConnections } }
+  /// What SIGHUP asked for at last was in order and is in force; so is what it was started with.
+  var isLastReloadSuccessful = true
   private let mainLoop: EventLoop
   private let board: StatusBoard
   private let desk: OperatorDesk
@@ -102,6 +104,7 @@ final class Admin {
     let clients = reports.reduce(0) { $0 + ($1.snapshot?.states.count ?? 0) }
     var metrics = MetricsText()
     metrics.write(facts, clients: clients, maxConnections: maxConnections)
+    metrics.write(isLastReloadSuccessful: isLastReloadSuccessful)
     metrics.write(reports)
     return metrics.text
   }

@@ -24,6 +24,14 @@ extension MetricsText {
     sample(maxConnections)
   }
 
+  /// What SIGHUP came to.
+  mutating func write(isLastReloadSuccessful: Bool) {
+    family(
+      "millstream_last_reload_successful", .gauge,
+      "0 if what the last SIGHUP asked for is not in order: what was in force before it still is.")
+    sample(isLastReloadSuccessful ? 1 : 0)
+  }
+
   /// The loops. One that has not answered is shown as it was seen last, so that no counter goes back.
   mutating func write(_ reports: [LoopReport]) {
     family("millstream_loop_up", .gauge, "1 if the loop has answered within half a second.")

@@ -209,6 +209,7 @@ final class Server {
 
   /// Nil: nothing is new.
   private func change(_ settings: ChangeableSettings?) {
+    admin?.isLastReloadSuccessful = settings != nil
     guard let settings, stage == .serving else {
       manager?.ready(status)
       return
