@@ -53,6 +53,25 @@ def test_every_client_of_every_loop_has_every_message(looped, publisher):
         assert_all_have(crowd, [str(number) for number in range(100)])
 
 
+def test_lines_say_which_loop_it_was(serve, native_database, postgres):
+    server = serve(native_database, "--loops", "3", "--log-level", "info")
+    numbers = {"0", "1", "2"}
+
+    def loops(line):
+        return {found[1] for said in server.log if (found := re.search(f" {line}.* loop=(\\d)", said))}
+
+    wait_until(lambda: loops("postgres session is ready") == numbers, "the sessions of all loops")
+    # That all of them hear with is of none.
+    (heard,) = [line for line in server.log if "session=listen" in line]
+    assert "loop=" not in heard
+    postgres.stop_hard()
+    wait_until(lambda: loops("postgres is away") == numbers, "the ends of all sessions")
+    postgres.start()
+    alone = serve(native_database)
+    alone.wait_for_line("session is ready .*session=read", "the session")
+    assert "loop=" not in alone.log_text()
+
+
 def test_whatever_a_notification_is_it_reaches_all_loops(serve, native_database, publisher):
     """With its data, without it because that is too long, and with data that is kept nowhere."""
     server = serve(native_database, "--loops", str(LOOPS), "--safety-poll", NEVER)

@@ -46,10 +46,10 @@ final class Server {
         loops > 1
         ? try ListenerHub(loop: eventLoops[0], configuration: configuration, logger: logger) : nil
       let counts = ConnectionCounts()
-      let served = try eventLoops.map { loop in
+      let served = try eventLoops.enumerated().map { number, loop in
         try ServedLoop(
           loop, configuration: share, endpoint: endpoint, access: access, hub: hub, counts: counts,
-          logger: logger)
+          logger: Server.logger(logger, ofLoop: number, of: loops))
       }
       main = served[0]
       others = Array(served.dropFirst())
@@ -59,6 +59,13 @@ final class Server {
     self.logger = logger
     stores = configuration.stores.map { "\($0)" }.sorted().reversed()
     writeDeadlineMs = configuration.writeDeadlineMs
+  }
+
+  /// Of several loops each says which it is, by the number that it has in metrics. The level is one for all.
+  private static func logger(_ logger: Logger, ofLoop number: Int, of count: Int) -> Logger {
+    var numbered = logger
+    if count > 1 { numbered[metadataKey: "loop"] = "\(number)" }
+    return numbered
   }
 
   /// How many connections each loop may have.
