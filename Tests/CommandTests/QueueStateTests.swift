@@ -27,6 +27,7 @@ import Testing
   @Test func theRemedyCanBeCopied() {
     let state = QueueState(["a'b", "t", "t", "f", nil], hasThrottles: true)
     #expect(
-      state?.remedy(of: .noTrigger) == "select pgmq.enable_notify_insert('a''b', 0)")
+      state?.remedy(of: .noTrigger, Grants(to: "millstream"))
+        == "select pgmq.enable_notify_insert('a''b', 0)")
   }
 }

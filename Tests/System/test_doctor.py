@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from harness.application import Application
+from harness.postgres import execute
 from harness.server import run
 from harness.tokens import jwks, private_key
 
@@ -107,7 +108,8 @@ def test_addresses(tmp_path):
         taken = f"127.0.0.1:{other.getsockname()[1]}"
         verdict, text, _ = the_one(doctor("--listen", taken), "listen")
         assert verdict == "warn" and taken in text and "in use" in text
-        assert the_one(doctor("--admin", taken), "admin address")[0] == "warn"
+        verdict, _, remedy = the_one(doctor("--admin", taken), "admin address")
+        assert verdict == "warn" and remedy.endswith("it does not start")
 
 
 def test_who_reaches_the_admin_address():
@@ -144,8 +146,8 @@ def test_the_application(answer, verdict, part):
 def test_an_application_that_is_not_there():
     with Application() as application:
         url = application.url
-    verdict, text, _ = the_one(doctor("--authorize-url", url), "authorize URL")
-    assert verdict == "FAIL" and "connect" in text
+    verdict, text, remedy = the_one(doctor("--authorize-url", url), "authorize URL")
+    assert verdict == "FAIL" and "connect" in text and "503" not in remedy
 
 
 def test_keys_from_a_url():
@@ -160,3 +162,55 @@ def test_too_few_sessions(native_database):
     found = doctor("--listen", "127.0.0.1:0", "--loops", "256", database=native_database)
     verdict, text, _ = the_one(found, "server sessions")
     assert verdict == "warn" and text.endswith("one server takes 257")
+
+
+# Databases
+
+
+def test_a_text_that_is_no_connection_string():
+    done = run("doctor", "--database", "hst=geheim", "--admin", "127.0.0.1:0")
+    said = done.stdout.decode()
+    assert done.returncode == 1 and "geheim" not in said
+    verdict, text, remedy = re.search(r"(?m)^(FAIL) session: (.*)\n {7}(.*)$", said).groups()
+    assert "is not valid" in text and remedy == "mend the text of --database"
+
+
+def test_what_a_role_lacks_can_be_copied(full_database, postgres):
+    """Statements, each on its line, with the role's name as SQL needs it; and then nothing is missing."""
+    role = f"Odd-{os.getpid()}"
+    postgres.execute(f'CREATE ROLE "{role}" LOGIN')
+    as_role = full_database.replace("user=postgres", f"user={role}")
+    try:
+        said = statements(as_role)
+        assert said[0] == f'GRANT USAGE ON SCHEMA pgmq TO "{role}";'
+        for _ in range(3):  # What is behind the schema is looked at when the schema can be used.
+            for statement in statements(as_role):
+                execute(full_database, statement)
+        assert statements(as_role) == []
+        assert run("doctor", "--database", as_role, "--admin", "127.0.0.1:0").returncode == 0
+    finally:
+        execute(full_database, f'DROP OWNED BY "{role}"')
+        postgres.execute(f'DROP ROLE "{role}"')
+
+
+def statements(database):
+    """What it says to run."""
+    said = run("doctor", "--database", database, "--admin", "127.0.0.1:0").stdout.decode()
+    assert "this role;" not in said and "TO this role" not in said
+    return re.findall(r"(?m)^ {7}((?:GRANT|ALTER DEFAULT PRIVILEGES) .*;)$", said)
+
+
+def test_only_what_is_missing_is_named(full_database, postgres):
+    role = f"half_{os.getpid()}"
+    postgres.execute(f"CREATE ROLE {role} LOGIN")
+    try:
+        execute(full_database, f"GRANT USAGE ON SCHEMA millstream TO {role}")
+        execute(full_database, f"GRANT SELECT ON millstream.streams, millstream.schema_version TO {role}")
+        as_role = full_database.replace("user=postgres", f"user={role}")
+        said = run("doctor", "--database", as_role, "--store", "native").stdout.decode()
+        assert re.findall(r"GRANT (.*) TO", said) == [
+            "SELECT ON millstream.messages", "EXECUTE ON FUNCTION millstream.maintain",
+            "SELECT ON millstream.controls"]
+    finally:
+        execute(full_database, f"DROP OWNED BY {role}")
+        postgres.execute(f"DROP ROLE {role}")

@@ -6,7 +6,7 @@ final class PGMQStore: PostgresStore {
 
   /// Whether the queue's table is there and which one it is; the highest id that was given out (the
   /// sequence says so without a look at the table, where we may ask it); how long the notify trigger may keep silent.
-  /// `throttles` cannot be named where it does not exist (PGMQ before 1.6), hence the two forms.
+  /// `throttles` cannot be named where it does not exist (PGMQ before 1.8), hence the two forms.
   private static func lookSQL(hasThrottles: Bool) -> String {
     let throttle =
       hasThrottles

@@ -33,7 +33,7 @@ struct AccessChecks {
       report.fail(
         "authorize URL: \(reason)",
         "check --authorize-url and that the application runs; until then "
-          + "everybody is answered with 503")
+          + "whoever it has to be asked about is sent away, to come back")
     case .response(let status, let contentType, let body, let length):
       do throws(AuthorizationAnswer.Fault) {
         let permission = try AuthorizationAnswer.permission(

@@ -10,7 +10,8 @@ struct AddressChecks {
     for text in serve.listen.isEmpty ? [Serve.usualAddress] : serve.listen {
       check(text, "listen", taken: "if that is not the server itself, give another --listen")
     }
-    let admin = serve.adminOptions.admin ?? AdminAddress.usual
+    let asked = serve.adminOptions.admin
+    let admin = asked ?? AdminAddress.usual
     guard admin != "none" else {
       report.warn(
         "admin address: none, so nobody sees how the server is",
@@ -19,7 +20,8 @@ struct AddressChecks {
     }
     check(
       admin, "admin address",
-      taken: "if that is not the server itself, give another --admin: it goes without one")
+      taken: "if that is not the server itself, give another --admin: "
+        + (asked == nil ? "it goes without one" : "it does not start"))
     checkReach(of: admin)
   }
 

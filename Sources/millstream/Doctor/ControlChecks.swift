@@ -4,12 +4,10 @@ import Millstream
 struct ControlChecks {
   let report: DoctorReport
   let reads: CommandDatabase
-
-  private static let grants =
-    "its owner has to run GRANT USAGE ON SCHEMA millstream, GRANT SELECT ON millstream.controls TO this role"
+  let grants: Grants
 
   func run() {
-    report.check("closing", grants: ControlChecks.grants) { () throws(DatabaseError) in
+    report.check("closing") { () throws(DatabaseError) in
       guard let mayRead = try reads.query(ControlSchema.lookSQL).first?.first else {
         return try sayAbsent()
       }
@@ -18,9 +16,14 @@ struct ControlChecks {
       } else {
         report.warn(
           "closing: this role may not read millstream.controls, so millstream.close() does nothing",
-          ControlChecks.grants)
+          grants.remedy(try lacking()))
       }
     }
+  }
+
+  private func lacking() throws(DatabaseError) -> [String] {
+    let mayUse = try reads.value("SELECT has_schema_privilege('millstream', 'USAGE')") == "t"
+    return (mayUse ? [] : ["USAGE ON SCHEMA millstream"]) + ["SELECT ON millstream.controls"]
   }
 
   /// Who has queues alone need not have it; an old schema should be a new one.

@@ -53,6 +53,12 @@ struct Doctor: ParsableCommand, EnvironmentOptions.Source {
     _ connectionString: String, _ name: String, _ flag: String, _ report: DoctorReport
   ) -> CommandDatabase? {
     do {
+      try Configuration.check(connectionString: connectionString)
+    } catch {
+      report.fail("\(name): \(error)", "mend the text of \(flag)")
+      return nil
+    }
+    do {
       // libpq takes whole seconds, and makes two of one.
       let seconds = max(2, (timeout.milliseconds + 999) / 1000)
       let session = try CommandDatabase(connectionString, timeoutSeconds: seconds)
@@ -70,18 +76,21 @@ struct Doctor: ParsableCommand, EnvironmentOptions.Source {
   private func checkStores(
     _ reads: CommandDatabase, _ listens: CommandDatabase?, _ report: DoctorReport
   ) {
-    let pgmq = PGMQChecks(report: report, session: reads, queuePrefix: serve.queuePrefix)
+    let grants = Grants(to: reads)
+    let pgmq = PGMQChecks(
+      report: report, session: reads, queuePrefix: serve.queuePrefix, grants: grants)
     let native = NativeChecks(
-      report: report, reads: reads, listens: listens, timeoutMs: timeout.milliseconds)
+      report: report, reads: reads, listens: listens, timeoutMs: timeout.milliseconds,
+      grants: grants)
     let hasPGMQ = serve.store != .native && pgmq.run()
     let hasNative = serve.store != .pgmq && native.run()
-    ControlChecks(report: report, reads: reads).run()
-    PresenceChecks(report: report, session: reads, options: serve.presence)
+    ControlChecks(report: report, reads: reads, grants: grants).run()
+    PresenceChecks(report: report, session: reads, options: serve.presence, grants: grants)
       .run(pgmq: hasPGMQ, native: hasNative)
     if serve.store != .native && !hasPGMQ {
       tell(
         report, isFailure: !hasNative, "store pgmq: PGMQ is not installed in this database",
-        "install PGMQ 1.11 or later, or give --store native")
+        "install PGMQ \(PGMQChecks.oldestVersion) or later, or give --store native")
     }
     if serve.store != .pgmq && !hasNative {
       tell(

@@ -9,12 +9,18 @@ final class DoctorReport {
 
   /// It works, but not as well as it could, or not for long.
   func warn(_ text: String, _ remedy: String) {
-    say("warn \(text)\n       \(remedy)")
+    say("warn " + text, remedy)
   }
 
   func fail(_ text: String, _ remedy: String) {
     hasFailed = true
-    say("FAIL \(text)\n       \(remedy)")
+    say("FAIL " + text, remedy)
+  }
+
+  /// A remedy may have several lines: statements to be copied.
+  private func say(_ text: String, _ remedy: String) {
+    let lines = remedy.split(separator: "\n").map { "\n       " + $0 }
+    say(text + lines.joined())
   }
 
   /// Names and errors that others have written are in it, and it is for people alone.

@@ -7,22 +7,19 @@ struct NativeChecks {
   /// Nil: there is no use in listening.
   let listens: CommandDatabase?
   let timeoutMs: Int64
-
-  private static let readGrants = """
-    its owner has to run GRANT USAGE ON SCHEMA millstream, GRANT SELECT ON millstream.streams, \
-    millstream.messages, millstream.controls, millstream.schema_version and GRANT EXECUTE ON \
-    FUNCTION millstream.maintain, millstream.publish, millstream.publish_ephemeral, all TO this role
-    """
+  let grants: Grants
 
   /// Whether the schema is there; if not, the caller says so.
   func run() -> Bool {
     var isThere = true
-    report.check("store native", grants: NativeChecks.readGrants) { () throws(DatabaseError) in
+    report.check("store native") { () throws(DatabaseError) in
+      isThere = try reads.value("SELECT to_regnamespace('millstream') IS NOT NULL") == "t"
+      guard isThere, try checkPrivileges() else { return }
       guard let version = try NativeVersion.installed(in: reads) else {
         isThere = false
         return
       }
-      guard checkVersion(version), try checkPrivileges(), let listens else { return }
+      guard checkVersion(version), try mayPublish(), let listens else { return }
       try checkRoundTrip(listens)
     }
     return isThere
@@ -44,32 +41,46 @@ struct NativeChecks {
     return version == known
   }
 
-  /// Whether the role may do what a server does; a role that only serves need not publish.
+  /// Whether the role may do what every server does.
   private func checkPrivileges() throws(DatabaseError) -> Bool {
-    let rows = try reads.query(
-      """
-      SELECT has_table_privilege('millstream.streams', 'SELECT')
-             AND has_table_privilege('millstream.messages', 'SELECT')
-             AND (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc
-                   WHERE pronamespace = 'millstream'::regnamespace AND proname = 'maintain'),
-             (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc
-               WHERE pronamespace = 'millstream'::regnamespace
-                 AND proname IN ('publish', 'publish_ephemeral'))
-      """)
-    guard rows.first?[0] == "t" else {
-      report.fail(
-        "store native: this role may not read, or not call millstream.maintain",
-        NativeChecks.readGrants)
-      return false
-    }
-    guard rows.first?[1] == "t" else {
-      report.warn(
-        "store native: this role may not publish, which is right if it only serves; no round trip",
-        NativeChecks.readGrants)
-      return false
-    }
-    report.ok("store native: this role may read and publish")
-    return true
+    let lacking = try reads.query(NativeChecks.lackingSQL).compactMap { $0[0] }
+    if lacking.isEmpty { return true }
+    report.fail(
+      "store native: this role may not read, or not call millstream.maintain",
+      grants.remedy(lacking))
+    return false
+  }
+
+  /// What is not granted, a row for each; what is not there is none of it. By their numbers, as without
+  /// USAGE on the schema nothing in it has a name.
+  private static let lackingSQL = """
+    WITH space AS (SELECT oid FROM pg_namespace WHERE nspname = 'millstream')
+    SELECT 'USAGE ON SCHEMA millstream' FROM space WHERE NOT has_schema_privilege(oid, 'USAGE')
+    UNION ALL
+    SELECT 'SELECT ON ' || string_agg('millstream.' || relname, ', ' ORDER BY relname)
+      FROM pg_class c, space
+     WHERE relnamespace = space.oid AND relname IN ('streams', 'messages', 'schema_version')
+       AND NOT has_table_privilege(c.oid, 'SELECT')
+    HAVING count(*) > 0
+    UNION ALL
+    SELECT DISTINCT 'EXECUTE ON FUNCTION millstream.maintain' FROM pg_proc p, space
+     WHERE pronamespace = space.oid AND proname = 'maintain'
+       AND NOT has_function_privilege(p.oid, 'EXECUTE')
+    """
+
+  /// A role that only serves need not.
+  private func mayPublish() throws(DatabaseError) -> Bool {
+    let mayPublish =
+      try reads.value(
+        """
+        SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc
+         WHERE pronamespace = 'millstream'::regnamespace AND proname IN ('publish', 'publish_ephemeral')
+        """) == "t"
+    report.ok(
+      mayPublish
+        ? "store native: this role may read and publish"
+        : "store native: this role may read, and not publish, which is right if it only serves")
+    return mayPublish
   }
 
   /// Publishes something that is stored nowhere, on a stream that nobody reads.

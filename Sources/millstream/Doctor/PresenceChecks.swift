@@ -5,6 +5,7 @@ struct PresenceChecks {
   let report: DoctorReport
   let session: CommandDatabase
   let options: PresenceOptions
+  let grants: Grants
 
   private static let members = ["SELECT", "INSERT", "UPDATE", "DELETE"]
 
@@ -75,7 +76,7 @@ struct PresenceChecks {
       if let lacking {
         return report.fail(
           "\(name): this role lacks \(lacking) on \(table)",
-          "its owner has to run GRANT \(lacking) ON \(table) TO this role")
+          grants.remedy(["\(lacking) ON \(table)"]))
       }
       guard try checkSequence(name, table), try further() else { return }
       report.ok("\(name): the table is there, and this role may write to it")
@@ -93,7 +94,7 @@ struct PresenceChecks {
     guard let sequence else { return true }
     report.fail(
       "\(name): this role may not use the sequence \(sequence)",
-      "its owner has to run GRANT USAGE ON SEQUENCE \(sequence) TO this role")
+      grants.remedy(["USAGE ON SEQUENCE \(sequence)"]))
     return false
   }
 }

@@ -13,7 +13,7 @@ struct QueueState: Equatable {
   let hasTrigger: Bool
   /// Nil: the row is not there.
   let throttleMs: Int?
-  /// Before PGMQ 1.8 or so there is no such table, and nothing is throttled.
+  /// Before PGMQ 1.8 there is no such table, and nothing is throttled.
   let hasThrottles: Bool
 
   /// From a row of the query in `PGMQChecks`.
@@ -51,10 +51,10 @@ struct QueueState: Equatable {
     }
   }
 
-  func remedy(of problem: Problem) -> String {
+  func remedy(of problem: Problem, _ grants: Grants) -> String {
     switch problem {
     case .noTable: "select pgmq.drop_queue(\(quotedName)), and let the application make it anew"
-    case .unreadable: "GRANT SELECT ON ALL TABLES IN SCHEMA pgmq TO this role"
+    case .unreadable: grants.remedy(["SELECT ON ALL TABLES IN SCHEMA pgmq"])
     case .capitals: "use lower-case names for streams, or live with it"
     case .noTrigger, .noThrottleRow, .throttled:
       "select pgmq.enable_notify_insert(\(quotedName), 0)"

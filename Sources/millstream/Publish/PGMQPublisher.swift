@@ -82,7 +82,7 @@ struct PGMQPublisher {
     if error.isAbsence {
       return OperatingFailure(
         """
-        PGMQ 1.7 or later is not installed in this database (\(error.message)): install it, or use \
+        PGMQ \(PGMQChecks.oldestVersion) or later is not installed in this database (\(error.message)): install it, or use \
         --store native
         """)
     }
