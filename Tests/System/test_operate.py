@@ -51,7 +51,7 @@ def test_it_names_the_metrics_that_there_are(serve, native_database):
     reasons = {reason for row in rows("What the log says") for reason in quoted(row) if " " not in reason}
     labels = {re.sub(r"([A-Z])", lambda found: "_" + found[1].lower(), reason) for reason in reasons}
     closed = re.findall(r'(?m)^millstream_connections_closed_total{.*reason="(\w+)"', metrics)
-    assert set(closed) == labels - {"ready", "stopped"}
+    assert set(closed) == labels - {"ready", "reloaded", "draining", "stopped"}
 
 
 def test_every_alert_has_its_remedy():
@@ -64,6 +64,17 @@ def test_lines_of_the_log_are_as_they_are_written():
     lines = [quoted(row)[0] for row in rows("What the log says") if " " in quoted(row)[0]]
     assert len(lines) >= 9
     assert [line for line in lines if f'"{line}' not in sources] == []
+
+
+def test_every_line_that_a_server_writes_is_named():
+    """But those for a program that embeds it."""
+    written = set()
+    for path in (ROOT / "Sources").rglob("*.swift"):
+        written |= set(re.findall(
+            r'logger\.(?:info|notice|warning|error)\(\s*"([^"\\]+)"', path.read_text()))
+    named = [line for row in rows("What the log says").items() for line in quoted("".join(row))]
+    lacking = {line for line in written if not any(line.startswith(name) for name in named)}
+    assert len(written) >= 25 and lacking == {"a message was not published"}
 
 
 def test_its_options_are_there():

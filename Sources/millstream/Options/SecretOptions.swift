@@ -7,7 +7,9 @@ struct SecretOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "A file of secrets, one a line: the first signs, all verify. (default: $MILLSTREAM_SECRET)",
-      discussion: "A line 'hex:...' or 'base64:...' gives raw bytes.", valueName: "path"),
+      discussion:
+        "A line 'hex:...' or 'base64:...' gives raw bytes; 'secret_key_base:...' is Rails' own, from which "
+        + "Turbo's key is derived.", valueName: "path"),
     completion: .file())
   var secretFile: String?
 
