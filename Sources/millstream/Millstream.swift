@@ -26,17 +26,39 @@ struct MillstreamCommand: ParsableCommand {
   }
 
   private static func run(_ given: GivenArguments) {
+    var command: (any ParsableCommand)?
     do {
-      var command = try parseAsRoot(given.arguments)
-      try command.run()
+      try checkHelp(given.arguments)
+      command = try parseAsRoot(given.arguments)
+      try command?.run()
     } catch {
       // Help is no error, and names all options.
       if exitCode(for: error).isSuccess { exit(withError: error) }
       let located = given.message(for: error)
       // What the file or a variable has to do with is told with its place, and without the usage of the command line.
       if located != message(for: error) { end(located, exitCode(for: error)) }
+      if let command, error is ValidationError {
+        end("\(located)\n\(usage(of: type(of: command)))", exitCode(for: error))
+      }
       exit(withError: error)
     }
+  }
+
+  /// What was wrong when the command had begun is no longer known to be the command's.
+  private static func usage(of command: any ParsableCommand.Type) -> String {
+    """
+    Usage: \(usageString(for: command))
+      See '\(configuration.commandName ?? "") \(command._commandName) --help' for more information.
+    """
+  }
+
+  /// `help` alone takes any word, and shows what it would show without.
+  private static func checkHelp(_ arguments: [String]) throws {
+    let names = configuration.subcommands.map { $0._commandName }
+    guard arguments.count > 1, arguments[0] == "help", !arguments[1].hasPrefix("-"),
+      !(names + ["help"]).contains(arguments[1])
+    else { return }
+    throw ValidationError("there is no command '\(arguments[1])'")
   }
 
   private static func end(_ message: String, _ code: ExitCode) -> Never {

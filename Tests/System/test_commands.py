@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from harness.admin import Admin
 from harness.interposer import Interposer
 from harness.names import SECRET, sign
 from harness.native import Publisher
@@ -355,3 +356,64 @@ def _assert_wrong(done, *words):
 
 def _said(done):
     return (done.stdout + done.stderr).decode()
+
+
+# What is said when something is wrong
+
+
+def test_a_time_without_a_unit(tmp_path):
+    said = complaint(run("serve", "--write-deadline", "5"))
+    assert "'--write-deadline <time>': a time with a unit is wanted, as 250ms, 5s or 1h\n" in said
+    for number, value in enumerate(("5", '"5"'), start=1):
+        (tmp_path / "m.toml").write_text("\n" * number + f"write-deadline = {value}\n")
+        said = complaint(run("serve", "--config", str(tmp_path / "m.toml")))
+        assert f"m.toml:{number + 1}: " in said and "a time with a unit" in said, said
+
+
+@pytest.mark.parametrize("option", ["--secret-file", "--jwt-secret-file"])
+def test_a_bad_file_of_secrets_is_named(tmp_path, option):
+    path = tmp_path / "secrets"
+    path.write_text("good\nhex:geheim\n")
+    said = complaint(run("serve", "--database", "host=/nonexistent", option, str(path)))
+    assert f"{path}: secrets: line 2: " in said and "geheim" not in said
+
+
+def test_a_bad_secret_in_the_environment():
+    said = complaint(run("sign", "chat", MILLSTREAM_SECRET="hex:geheim"))
+    assert "MILLSTREAM_SECRET: secrets: line 1: " in said and "geheim" not in said
+
+
+@pytest.mark.parametrize("arguments", [
+    ["serve", "--secret-file", "/nonexistent/secrets"], ["serve", "--database", "hst=a"],
+    ["sign", "chat", "--secret-file", "/nonexistent/secrets"],
+])
+def test_the_usage_is_that_of_the_command(arguments):
+    done = run(*arguments, "--admin", "none") if arguments[0] == "serve" else run(*arguments)
+    assert done.returncode == 64
+    assert f"Usage: millstream {arguments[0]} " in complaint(done)
+    assert f"See 'millstream {arguments[0]} --help'" in complaint(done)
+
+
+def test_help_for_a_command_that_there_is_not():
+    done = run("help", "foo")
+    assert done.returncode == 64 and "there is no command 'foo'" in complaint(done)
+    assert output(run("help", "serve")) == output(run("serve", "--help"))
+    assert output(run("help")) == output(run("--help"))
+
+
+def test_addresses_that_are_mixed_up(serve, native_database):
+    server = serve(native_database, admin="127.0.0.1:0")
+    stream, admin = server.address, Admin(server).address
+    said = complaint(run("top", "--once", "--admin", "{}:{}".format(*stream)))
+    assert "this is not the admin address" in said and "stream" not in said
+    said = complaint(run("tail", "chat", "--server", "http://{}:{}".format(*admin)))
+    assert "this is the admin address" in said and "no such stream" not in said
+    assert "no such stream" in complaint(run("tail", "http://{}:{}/nothing".format(*stream)))
+
+
+def test_top_without_an_admin_address(tmp_path):
+    (tmp_path / "m.toml").write_text('admin = "none"\n')
+    for arguments, variables in (
+        (["--admin", "none"], {}), (["--config", str(tmp_path / "m.toml")], {}), ([], {"MILLSTREAM_ADMIN": "none"}),
+    ):
+        assert "--admin is none" in complaint(run("top", "--once", *arguments, **variables))

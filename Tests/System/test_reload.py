@@ -76,7 +76,7 @@ def test_what_is_not_in_order_changes_nothing(reloadable, secrets, contents):
         secrets.unlink()
     else:
         secrets.write_text(contents)
-    refused(server, "secret" if contents == "" else "")
+    refused(server, str(secrets))
     assert statuses(server, path_by("first")) == {200}
     secrets.write_text("second\n")
     reload(server)

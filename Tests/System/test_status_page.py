@@ -273,6 +273,8 @@ def test_the_token_is_needed(guarded, chat):
         ):
             assert close(admin, "stream=chat&store=native", **fields) == 401, fields
             assert admin.ask("/stream?name=chat&store=native", **fields)[0] == 401, fields
+        assert admin.ask("/stream?name=chat&store=native", **operator("x" * 20))[2] == "the token is another\n"
+        assert "Authorization: Bearer" in admin.ask("/stream?name=chat&store=native")[2]
         assert admin.ask("/close?stream=chat&store=native", **operator())[0] == 405
         assert connected(admin) == 1
         assert TOKEN not in server.log_text()

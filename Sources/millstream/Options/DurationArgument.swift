@@ -17,6 +17,12 @@ struct DurationArgument: ExpressibleByArgument, CustomStringConvertible {
     milliseconds = count * unit
   }
 
+  /// `message`, and what is missing if it says that a value is none; the parser of arguments does not know.
+  static func explain(_ message: String) -> String {
+    guard message.hasPrefix("The value '"), message.hasSuffix(" <time>'") else { return message }
+    return message + ": a time with a unit is wanted, as 250ms, 5s or 1h"
+  }
+
   var description: String {
     switch milliseconds {
     case 0: "0s"

@@ -28,7 +28,7 @@ struct GivenArguments: Sendable {
 
   /// What is wrong, in a sentence, with the lines of the file or the variables that it comes from.
   func message(for error: any Error) -> String {
-    let message = MillstreamCommand.message(for: error)
+    let message = DurationArgument.explain(MillstreamCommand.message(for: error))
     let located = EnvironmentOptions.located(message, typed)
     if located != message { return located }
     return settings?.located(message) { EnvironmentOptions.isGiven($0, in: typed) } ?? message

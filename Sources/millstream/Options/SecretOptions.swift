@@ -17,14 +17,24 @@ struct SecretOptions: ParsableArguments {
 
   /// - Throws: `ValidationError` if the file cannot be read or a line of it is not valid.
   func load() throws -> [[UInt8]] {
+    if let secretFile { return try SecretOptions.load(secretFile) }
+    guard let secret = getenv("MILLSTREAM_SECRET") else { return [] }
+    return try SecretOptions.secrets(
+      in: Array(String(cString: secret).utf8), from: "MILLSTREAM_SECRET")
+  }
+
+  /// - Throws: `ValidationError` that names the file.
+  static func load(_ path: String) throws(ValidationError) -> [[UInt8]] {
+    try secrets(in: try FileReader.contents(of: path), from: path)
+  }
+
+  private static func secrets(
+    in text: [UInt8], from source: String
+  ) throws(ValidationError) -> [[UInt8]] {
     do {
-      if let secretFile {
-        return try SignedNames.secrets(fromLines: try FileReader.contents(of: secretFile))
-      }
-      guard let secret = getenv("MILLSTREAM_SECRET") else { return [] }
-      return try SignedNames.secrets(fromLines: Array(String(cString: secret).utf8))
+      return try SignedNames.secrets(fromLines: text)
     } catch {
-      throw ValidationError("\(error)")
+      throw ValidationError("\(source): \(error)")
     }
   }
 }

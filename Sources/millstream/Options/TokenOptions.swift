@@ -90,7 +90,7 @@ struct TokenOptions: ParsableArguments {
   private func secrets(in path: String, _ logger: Logger) throws -> [TokenKey] {
     let secrets: [[UInt8]]
     do {
-      secrets = try SignedNames.secrets(fromLines: try FileReader.contents(of: path))
+      secrets = try SecretOptions.load(path)
     } catch {
       throw ValidationError("--jwt-secret-file: \(error)")
     }

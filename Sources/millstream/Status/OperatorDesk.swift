@@ -22,8 +22,12 @@ final class OperatorDesk {
       return false
     }
     if token.matches(authorization: request.field("authorization")) { return true }
+    let problem =
+      request.field("authorization") == nil
+      ? "this needs the token of --admin-token-file, as 'Authorization: Bearer TOKEN'"
+      : "the token is another"
     request.respond(
-      401, "the token is another\n", fields: [("www-authenticate", "Bearer realm=\"millstream\"")])
+      401, problem + "\n", fields: [("www-authenticate", "Bearer realm=\"millstream\"")])
     return false
   }
 

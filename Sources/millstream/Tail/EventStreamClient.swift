@@ -21,6 +21,8 @@ struct EventStreamClient {
   private let url: TailURL
   /// A connection on which nothing has come for so long is lost; 0: it may be silent for ever.
   var longestSilenceMs: Int64 = 0
+  /// What a status means where that is not an event stream of messages.
+  var hints: [Int: String] = [:]
   private var parser = EventStreamParser()
 
   init(url: TailURL) {
@@ -63,7 +65,7 @@ struct EventStreamClient {
       host: url.host, port: url.port, timeoutMs: EventStreamClient.answerTimeoutMs)
     try socket.write(request())
     var (head, body) = try EventStreamClient.readHead(socket)
-    try EventStreamClient.check(head, body)
+    try check(head, body)
     notice(.connected)
     socket.limitReads(toMs: longestSilenceMs)
     var chunks = ChunkDecoder()
@@ -105,7 +107,7 @@ struct EventStreamClient {
 
   /// Whether this is a stream; a fault of the server's own (5xx) may be over soon, and
   /// so may what there is too much of.
-  private static func check(_ head: ResponseHead, _ body: ArraySlice<UInt8>) throws {
+  private func check(_ head: ResponseHead, _ body: ArraySlice<UInt8>) throws {
     let answer = "\(head.status) \(head.reason)"
     let delayMs = head.retryAfterSeconds.map { $0 * 1000 }
     if head.status >= 500 || head.status == 429 {
@@ -115,17 +117,23 @@ struct EventStreamClient {
       throw Ended(reason: "the server has no room for now", delayMs: delayMs)
     }
     guard head.status == 200 else {
-      let hint =
-        switch head.status {
-        case 400: "the cursor is not one that it gave out"
-        case 403: "this stream is not for this client"
-        case 404: "no such stream, or the name is not signed with a secret of the server's"
-        default: "that is no event stream"
-        }
+      let hint = hints[head.status] ?? EventStreamClient.hint(head.status, body)
       throw OperatingFailure("the server says \(answer): \(hint)")
     }
     guard head.contentType.hasPrefix("text/event-stream") else {
       throw OperatingFailure("the answer is '\(head.contentType)', not an event stream")
+    }
+  }
+
+  private static func hint(_ status: Int, _ body: ArraySlice<UInt8>) -> String {
+    switch status {
+    case 400: "the cursor is not one that it gave out"
+    case 403: "this stream is not for this client"
+    // As it answers for whatever it does not have.
+    case 404 where String(decoding: body, as: UTF8.self).hasPrefix("there are /, /status"):
+      "this is the admin address, and streams are at an address of --listen"
+    case 404: "no such stream, or the name is not signed with a secret of the server's"
+    default: "that is no event stream"
     }
   }
 }

@@ -20,7 +20,7 @@ struct Top: ParsableCommand, EnvironmentOptions.Source {
   var once = false
 
   static let environmentOptions: [EnvironmentOption] =
-    ConfigOption.environmentOptions + [.value("admin", ignoring: "none"), .flag("once")]
+    ConfigOption.environmentOptions + [.value("admin"), .flag("once")]
 
   /// The server speaks every second.
   private static let longestSilenceMs: Int64 = 5_000
@@ -32,11 +32,19 @@ struct Top: ParsableCommand, EnvironmentOptions.Source {
   func run() throws {
     var client = EventStreamClient(url: try url())
     client.longestSilenceMs = Top.longestSilenceMs
+    client.hints = [
+      403:
+        "--admin has to be an IP address, localhost, or a name that --admin-host of 'serve' gives",
+      404: "there is no status page: this is not the admin address of 'serve'",
+    ]
     let isOnce = once || !Terminal.isThere || Terminal.isDumb
     if isOnce { try printOnce(&client) } else { try watch(&client) }
   }
 
   private func url() throws -> TailURL {
+    guard admin != "none" else {
+      throw ValidationError("--admin is none: the server has no admin address to ask")
+    }
     guard !admin.hasPrefix("unix:") else {
       throw ValidationError("--admin: top reads over TCP alone, HOST:PORT or http://HOST:PORT")
     }
