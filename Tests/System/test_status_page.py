@@ -582,3 +582,63 @@ def test_both_color_schemes_can_be_read(guarded, chat, open_page, scheme):
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0] < 60")
         assert dark == (scheme == "dark")
         assert page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_the_words_of_an_axis_do_not_touch(observed, open_page, width):
+    _, admin = observed()
+    page = open_page(admin, width, 900, phone=width < 700)
+    page.wait_for("document.querySelectorAll('.chart .first').length === 8", "eight lines")
+    gaps = page.evaluate("""[...document.querySelectorAll('.chart svg')].flatMap((svg) => {
+        const words = [...svg.querySelectorAll('text')].map((node) => node.getBoundingClientRect());
+        const axis = words.slice(3).sort((one, other) => one.left - other.left);
+        return axis.slice(1).map((word, index) => word.left - axis[index].right);
+      })""")
+    assert len(gaps) >= 16 and min(gaps) >= 6, gaps
+
+
+@pytest.mark.parametrize("width", [800, 1280, 1600])
+def test_what_operators_press_stays_in_its_table(guarded, chat, open_page, width):
+    server, admin = guarded
+    with crowd_of(server, 3):
+        page = open_page(admin, width, 900)
+        page.wait_for("document.querySelector('#streams tr[data-stream=chat] .acts button') !== null", "buttons")
+        right, button = page.evaluate("""['#streams', '#streams tr[data-stream=chat] .acts button:last-child']
+            .map((selector) => document.querySelector(selector).getBoundingClientRect().right)""")
+        assert button <= right
+        assert page.evaluate("""(() => {
+            const [name, buttons] = document.querySelectorAll('#streams tr[data-stream=chat] td:is(:first-child, .acts)');
+            return buttons.firstChild.getBoundingClientRect().left - name.getBoundingClientRect().right })()""") > 0
+
+
+@pytest.mark.parametrize("is_operator", [False, True])
+def test_a_long_name_ends_in_an_ellipsis(observed, token_file, open_page, is_operator):
+    """And its store is still there."""
+    server, admin = observed(*(["--admin-token-file", token_file] if is_operator else []))
+    name = "a-long-name:" + "x" * 200
+    with contextlib.closing(server.open(name, path=native_path(name))):
+        page = open_page(admin)
+        page.wait_for("document.querySelector('#streams tbody .name') !== null", "the stream")
+        overflow, is_cut, tag, cell = page.evaluate("""(() => {
+            const name = document.querySelector('#streams tbody .name'), text = name.querySelector('.mono');
+            const right = (node) => node.getBoundingClientRect().right;
+            return [getComputedStyle(text).textOverflow, text.scrollWidth > text.clientWidth,
+                    right(name.querySelector('.tag')), right(name.closest('td'))] })()""")
+        assert overflow == "ellipsis" and is_cut and tag <= cell
+
+
+def test_the_badge_says_that_postgres_is_away(postgres, observed, open_page):
+    _, admin = observed()
+    page = open_page(admin)
+    page.wait_for("document.querySelector('#state').textContent === 'live'", "all is well")
+    green = "getComputedStyle(document.querySelector('#state')).color"
+    color = page.evaluate(green)
+    postgres.stop()
+    try:
+        page.wait_for("document.querySelector('#state').textContent.startsWith('Postgres: 0 of ')", "it says so",
+                      show="document.querySelector('#state').textContent")
+        assert page.evaluate(green) != color
+    finally:
+        postgres.start()
+    page.wait_for("document.querySelector('#state').textContent === 'live'", "it is back")
+    assert page.evaluate(green) == color
