@@ -131,6 +131,26 @@ def test_the_grants_are_enough_for_queues_to_come(serve, full_database, roles):
     assert "warn store pgmq: this role may not read the sequences of 2 queues" in said
 
 
+def test_what_the_sequences_are_needed_for(serve, full_database, roles):
+    """Messages come without, but ids that begin anew are taken for those that there were."""
+    rights = grants(roles, "pgmq")
+    execute(full_database, "".join(re.findall(r".*\n", rights)[:2]))
+    with Queue(full_database, "chat") as queue:
+        queue.create()
+        execute(full_database, f"GRANT SELECT ON ALL TABLES IN SCHEMA pgmq TO {roles['millstream']}")
+        server = serve(as_role(full_database, roles["millstream"]), "--store", "pgmq", "--safety-poll", "200ms")
+        with server.subscribe("chat") as client:
+            queue.send_many(["a", "b", "c"])
+            assert [block.data for block in client.broadcasts(3)] == ["a", "b", "c"]
+            queue.session.execute(f'TRUNCATE pgmq."{queue.table}" RESTART IDENTITY')
+            queue.send("new")
+            with pytest.raises(AssertionError, match="no broadcast"):
+                client.broadcast(limit=1)
+            execute(full_database, rights)
+            assert client.broadcast().data == "new"
+        server.stop()
+
+
 def test_what_a_role_without_grants_can_do(serve, full_database, roles):
     """Forge for those who are connected, and read; not store."""
     with Queue(full_database, "chat") as queue:

@@ -107,8 +107,8 @@ struct PGMQChecks {
     ).first?.first.flatMap { $0 }.flatMap { Int($0) }
     guard let count, count > 0 else { return }
     report.warn(
-      "store pgmq: this role may not read the sequences of \(count) queues: that one was restored or begun "
-        + "anew is not noticed, and each look reads the tables",
+      "store pgmq: this role may not read the sequences of \(count) queues: if ids of one begin anew, as "
+        + "after a restore, messages are lost, and each look reads the tables",
       grants.remedy(["SELECT ON ALL SEQUENCES IN SCHEMA pgmq"]))
   }
 
