@@ -77,7 +77,7 @@ def reason_of(client):
 
 def wait_until_heard(server, target, loops=2):
     """Every loop has closed what it had of it: nobody who comes from now on is meant."""
-    line = re.compile(f'the application closes connections target="?{re.escape(target)}"?$')
+    line = re.compile(rf'the application closes connections loop=\d+ target="?{re.escape(target)}"?$')
     wait_until(lambda: sum(bool(line.search(said)) for said in list(server.log)) == loops, "all have heard it")
 
 
