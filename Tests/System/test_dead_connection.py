@@ -17,7 +17,7 @@ HEALTH_CHECK_SECONDS = 0.5
 # How long an idle session is left alone, then how long its sign of life may take (a second at least),
 # then how long at most until the first attempt to log in.
 BOUND_SECONDS = HEALTH_CHECK_SECONDS + 1 + 0.5
-GRACE_SECONDS = 2
+GRACE_SECONDS = 8
 NEVER = "1h"
 
 
