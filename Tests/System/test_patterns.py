@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from harness import tokens
+from harness.admin import Admin
 from harness.application import Application
 from harness.manystreams import ManyStreams, Pattern, path_of
 from harness.names import SECRET
@@ -263,15 +264,17 @@ def test_more_patterns_than_a_connection_follows(native_server, publish):
         assert many.streams[16:] == [{"status": 413}, {"name": "a"}, {"pattern": patterns[3]}]
 
 
-def test_patterns_do_not_hold_others_up(native_server, publish):
+def test_patterns_do_not_hold_others_up(serve, native_database, publish):
     """Nothing fits them, of very many streams that begin as they do: who asks so would have everybody wait."""
     publish.session.execute(
         "INSERT INTO millstream.streams (name, last_id, published_at)"
         " SELECT 'room:' || number, 0, now() FROM generate_series(1, 10001) AS number")
     wide = [Pattern(f"room:*x{number}") for number in range(3)]
-    with ManyStreams(native_server, *wide, Pattern("room:*"), Pattern("room:1000*"), "a") as many:
+    server = serve(native_database, admin="127.0.0.1:0")
+    with ManyStreams(server, *wide, Pattern("room:*"), Pattern("room:1000*"), "a") as many:
         assert many.streams[:4] == [{"status": 413}] * 4
         assert many.streams[4:] == [{"pattern": "room:1000*"}, {"name": "a"}]
+        assert Admin(server).sum("millstream_rejections_total", status="413") == 4
         publish("room:1000", "new")
         assert seen([many.event()]) == [("room:1000", "new")]
 

@@ -130,6 +130,11 @@ extension Dispatcher {
     _ follower: PatternTable.Follower, _ group: PatternTable.Group, _ status: Int
   ) {
     let carrier = follower.carrier
+    if status == HTTPResponse.full.status {
+      writer.statistics.refused[Int(RefusalReason.full.rawValue)] += 1
+    } else {
+      writer.statistics.rejections.add(status)
+    }
     let entry = carrier.opening.entries[follower.entry]
     for index in carrier.opening.entries.indices where carrier.opening.entries[index] == entry {
       carrier.opening.entries[index] = .refused(status: status)

@@ -1,7 +1,7 @@
 /// How many requests, and streams of requests for several, were refused for good, by the status that they got.
 package struct Rejections: Sendable {
   /// Those that are told apart; an endpoint's own handler may answer with others.
-  package static let statuses = [400, 401, 403, 404, 408, 409, 431, 500, 505]
+  package static let statuses = [400, 401, 403, 404, 408, 409, 413, 431, 500, 505]
   private var counts = [UInt64](repeating: 0, count: statuses.count)
   /// Those with other statuses.
   package private(set) var others: UInt64 = 0
