@@ -56,11 +56,10 @@ final class HTTPClient {
 
   /// Makes a request; `completion` is called later, on the loop, unless `stop` comes first.
   func get(_ request: HTTPRequest, completion: @escaping (HTTPOutcome) -> Void) {
-    guard let transfer = HTTPTransfer(request, completion) else {
-      return completion(.failure("there is no memory left"))
-    }
+    guard let transfer = HTTPTransfer(request, completion),
+      curl_multi_add_handle(multi, transfer.easy) == CURLM_OK
+    else { return completion(.failure("there is no memory left")) }
     transfers[transfer.easy] = transfer
-    curl_multi_add_handle(multi, transfer.easy)
   }
 
   /// Gives up what is under way.
