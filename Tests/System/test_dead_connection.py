@@ -31,6 +31,7 @@ class Site:
         def through(proxy):
             return f"host=127.0.0.1 port={proxy.port} user=postgres dbname={name}"
 
+        self.postgres, self.name = postgres, name
         self.queue = Queue(database, "chat").create()
         self.native = Publisher(database, "chat")
         self.server = serve(
@@ -39,6 +40,25 @@ class Site:
             "--heartbeat", "200ms", *flags,
         )
         wait_until(lambda: self.reads.open_count and self.listens.open_count, "the sessions")
+
+    def wait_until_quiet(self, looks=False):
+        """Until nothing is asked for the moment, with `looks` because one has just been answered. A session that dies in
+        the middle of an answer is another thing: until its time is over, the answer may only be slow."""
+        asked = (
+            "SELECT state, query_start FROM pg_stat_activity"
+            " WHERE datname = %s AND starts_with(application_name, 'millstream')")
+
+        def last():
+            states, times = zip(*self.postgres.execute(asked, self.name))
+            return set(states) == {"idle"}, max(times)
+
+        _, began = last()
+
+        def is_quiet():
+            is_idle, newest = last()
+            return is_idle and (newest > began or not looks)
+
+        wait_until(is_quiet, "a quiet moment")
 
     def send(self, *datas):
         """The same to both stores."""
@@ -123,6 +143,7 @@ def test_dead_while_idle(site, which):
     with site.subscribers() as crowd:
         site.send("before")
         assert_got(crowd, ["before"])
+        site.wait_until_quiet()
         for proxy in sessions(site, which):
             proxy.freeze()
         began = time.monotonic()
@@ -143,6 +164,7 @@ def test_dead_with_looks_under_way(polling_site, which):
     with site.subscribers() as crowd:
         site.send("before")
         assert_got(crowd, ["before"])
+        site.wait_until_quiet(looks=True)
         for proxy in sessions(site, which):
             proxy.freeze()
         began = time.monotonic()
@@ -158,6 +180,7 @@ def test_dead_network(polling_site, which):
     with site.subscribers() as crowd:
         site.send("before")
         assert_got(crowd, ["before"])
+        site.wait_until_quiet(looks=True)
         for proxy in sessions(site, which):
             proxy.go_dead()
         attempts = [(proxy, proxy.accepted) for proxy in sessions(site, which)]
