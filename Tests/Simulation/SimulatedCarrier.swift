@@ -32,8 +32,8 @@ final class SimulatedCarrier: SimulatedPeer {
   private(set) var lanes: [SimulatedClient] = []
   /// The `id:` of the last whole event.
   private(set) var lastEventID: String?
-  /// It was told that more streams fit than it can have.
-  private var arePatternsRefused = false
+  /// Of these it was told that more streams fit than it can have.
+  private var refusedPatterns: Set<String> = []
   private var frames = ReceivedFrames()
   /// How many of the lanes' backlogs the world knows.
   private var notedLanes = 0
@@ -79,14 +79,20 @@ final class SimulatedCarrier: SimulatedPeer {
   // MARK: Lanes
 
   private func fits(_ queue: SimulatedQueue) -> Bool {
-    queue.store == .native && !arePatternsRefused
-      && wishes.patterns.contains { StreamPattern($0).matches(queue.name.utf8) }
+    queue.store == .native && !followedPatterns(for: queue).isEmpty
+  }
+
+  private func followedPatterns(for queue: SimulatedQueue) -> [String] {
+    wishes.patterns.filter {
+      !refusedPatterns.contains($0) && StreamPattern($0).matches(queue.name.utf8)
+    }
   }
 
   /// All of it is due to it, even what was there when it came.
   private func isFromTheStart(_ queue: SimulatedQueue) -> Bool {
-    let fitting = wishes.patterns.filter { StreamPattern($0).matches(queue.name.utf8) }
-    return fitting.contains { wishes.fromStart.contains($0) || wishes.followed.contains($0) }
+    followedPatterns(for: queue).contains {
+      wishes.fromStart.contains($0) || wishes.followed.contains($0)
+    }
   }
 
   func lane(of queue: SimulatedQueue) -> SimulatedClient? {
@@ -114,6 +120,7 @@ final class SimulatedCarrier: SimulatedPeer {
     guard let line = lines.first(where: { $0.hasPrefix("id: ") }),
       let vector = CursorVector(text: line.dropFirst(4).utf8)
     else { return fails("opens with <\(lines)>") }
+    if mayHaveTooMany { refusedPatterns = patternsNotFollowed() }
     // Of those whose place is not known yet, the opening says nothing.
     for own in product?.lanes ?? [] {
       if let queue = PercentEncoding.decode(own.name).flatMap({
@@ -166,9 +173,13 @@ final class SimulatedCarrier: SimulatedPeer {
     guard let vector = CursorVector(text: (line ?? "").utf8) else {
       return fails("opens with <\(block)>")
     }
-    if rest == openingFrame(vector) { return }
-    arePatternsRefused = mayHaveTooMany
     expect(rest, openingFrame(vector))
+  }
+
+  /// As the product has it; what the client is told has to be the same.
+  private func patternsNotFollowed() -> Set<String> {
+    let followed = product?.patterns.map { String(decoding: $0.text, as: UTF8.self) }
+    return Set(wishes.patterns).subtracting(followed ?? wishes.patterns)
   }
 
   /// What it is told of each entry is what the cursor says.
@@ -180,7 +191,7 @@ final class SimulatedCarrier: SimulatedPeer {
     }
     if wishes.hasBadName { entries.insert(#"{"status":404}"#, at: 0) }
     entries += wishes.patterns.map {
-      arePatternsRefused ? #"{"status":413}"# : #"{"pattern":"\#($0)"}"#
+      refusedPatterns.contains($0) ? #"{"status":413}"# : #"{"pattern":"\#($0)"}"#
     }
     return "event: pgbus:connected\n"
       + #"data: {"connectionId":"\#(id)","streams":[\#(entries.joined(separator: ","))]}"#
@@ -219,7 +230,9 @@ final class SimulatedCarrier: SimulatedPeer {
     for lane in lanes { lane.holds(vector[lane.queue.key]) }
     for pattern in wishes.patterns {
       let isThere = vector[Carrier.Pattern(Array(pattern.utf8)).key] != nil
-      if isThere == arePatternsRefused { fails("the cursor is wrong about \(pattern)") }
+      if isThere == refusedPatterns.contains(pattern) {
+        fails("the cursor is wrong about \(pattern)")
+      }
     }
   }
 
@@ -287,7 +300,7 @@ final class SimulatedCarrier: SimulatedPeer {
     // What it was told of others once it has forgotten with the first event on this connection.
     if lastEventID != wishes.lastEventID {
       past.positions = [:]
-      past.followed = arePatternsRefused ? [] : Set(wishes.patterns)
+      past.followed = Set(wishes.patterns).subtracting(refusedPatterns)
     }
     for lane in lanes {
       guard let position = vector[lane.queue.key] else { continue }
