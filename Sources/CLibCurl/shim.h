@@ -43,7 +43,6 @@ static inline long ms_curl_status(CURL *easy) {
   return status;
 }
 
-/* Borrowed from the handle; NULL: the response said none. */
 /* -1: it was not announced. */
 static inline long ms_curl_content_length(CURL *easy) {
   curl_off_t length = -1;
@@ -51,6 +50,7 @@ static inline long ms_curl_content_length(CURL *easy) {
   return (long)length;
 }
 
+/* Borrowed from the handle; NULL: the response said none. */
 static inline const char *ms_curl_content_type(CURL *easy) {
   char *type = NULL;
   curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);

@@ -79,6 +79,9 @@ public struct Statistics: Sendable {
   /// How many were refused for one reason.
   public func refused(_ reason: RefusalReason) -> UInt64 { refused[Int(reason.rawValue)] }
 
+  /// One more was refused temporarily.
+  mutating func count(_ reason: RefusalReason) { refused[Int(reason.rawValue)] += 1 }
+
   /// Those of `messages` that were stored, and came in their order.
   public var storedMessages: UInt64 { messages &- ephemeralMessages &- lateMessages }
 }

@@ -2,9 +2,6 @@
 public final class ConnectionContext {
   /// Who it is: connections of one member can be closed together.
   public let member: String?
-  /// The longest name of a member, in bytes, that a token or an application may give: so long a name can be closed.
-  static let maximumMemberBytes = 512
-
   /// What others on streams with presence are shown of the member: a JSON object, as text, for which
   /// ``isMetadata(_:)`` is true.
   public let metadata: String?

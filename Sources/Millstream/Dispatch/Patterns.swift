@@ -131,7 +131,7 @@ extension Dispatcher {
   ) {
     let carrier = follower.carrier
     if status == HTTPResponse.full.status {
-      writer.statistics.refused[Int(RefusalReason.full.rawValue)] += 1
+      writer.statistics.count(.full)
     } else {
       writer.statistics.rejections.add(status)
     }

@@ -74,7 +74,7 @@ private struct AnswerContext {
     switch name {
     case "member":
       guard let text = value.string?.unescaped(),
-        text.count <= ConnectionContext.maximumMemberBytes
+        text.count <= PresenceKey.maximumMemberBytes
       else { return false }
       member = String(decoding: text, as: UTF8.self)
     case "metadata":

@@ -13,7 +13,7 @@ extension Endpoint {
   func refusing(
     _ reason: RefusalReason, _ store: StoreKind, _ arrival: Arrival
   ) -> HTTPResponse {
-    countRefusals(reason, 1)
+    instance.parts.writer.statistics.count(reason)
     var response = later(HTTPResponse.refusing(reason), store, arrival)
     response.refusal = reason
     return response
@@ -34,10 +34,6 @@ extension Endpoint {
       response = response.softened(retryMs: instance.jittered(retryMs))
     }
     return response.adding(arrival.originFields)
-  }
-
-  private func countRefusals(_ reason: RefusalReason, _ count: Int) {
-    instance.parts.writer.statistics.refused[Int(reason.rawValue)] += UInt64(count)
   }
 
   /// Asked again once it is known who may: while it was asked about, others may have come.
@@ -68,7 +64,7 @@ extension Endpoint {
   private func refused(_ refusals: [SubscriptionSet.Refusal], _ arrival: Arrival) {
     for refusal in refusals {
       if let reason = refusal.reason {
-        countRefusals(reason, 1)
+        instance.parts.writer.statistics.count(reason)
       } else {
         instance.parts.writer.statistics.rejections.add(refusal.status)
       }

@@ -49,13 +49,15 @@ struct HTTPResponse: Equatable {
     return known.first { $0.status == status } ?? .notFound
   }
 
+  /// What says that it is an event stream, also where that ends at once.
+  static let streamFields = [
+    (name: "content-type", value: "text/event-stream"),
+    (name: "cache-control", value: "no-cache, no-transform"),
+  ]
+
   /// What HEAD gets where GET would get a stream.
   static let streamHeadOnly = HTTPResponse(
-    status: 200, reason: "OK",
-    fields: [
-      ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"),
-      ("x-accel-buffering", "no"),
-    ], hasBody: false)
+    status: 200, reason: "OK", fields: streamFields + [("x-accel-buffering", "no")], hasBody: false)
 
   static let headTimeout = plain(408, "Request Timeout", "the request took too long")
 

@@ -118,10 +118,7 @@ extension HTTPResponse {
   func softened(retryMs: Int64) -> HTTPResponse {
     HTTPResponse(
       status: 200, reason: "OK",
-      fields: [
-        ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"),
-        ("retry-after", "\((retryMs + 999) / 1000)"),
-      ],
+      fields: HTTPResponse.streamFields + [("retry-after", "\((retryMs + 999) / 1000)")],
       body: Array("retry: \(retryMs)\n\n: ".utf8) + body + [UInt8(ascii: "\n")], text: text)
   }
 }

@@ -6,12 +6,12 @@ package struct Rejections: Sendable {
   /// Those with other statuses.
   package private(set) var others: UInt64 = 0
 
-  /// Counts `count` more.
-  mutating func add(_ status: Int, count: Int = 1) {
+  /// Counts one more.
+  mutating func add(_ status: Int) {
     if let index = Rejections.statuses.firstIndex(of: status) {
-      counts[index] += UInt64(count)
+      counts[index] += 1
     } else {
-      others += UInt64(count)
+      others += 1
     }
   }
 

@@ -6,7 +6,8 @@ struct PresenceStream: Hashable {
 
 /// A member on a stream, however many connections it has there.
 struct PresenceKey: Hashable {
-  /// The most bytes of a member's name. Whoever has a longer one takes part in nothing.
+  /// The most bytes of a member's name. Tokens and answers that give a longer one are not in order, and whoever has
+  /// one of the host's takes part in nothing.
   static let maximumMemberBytes = 512
 
   let stream: PresenceStream

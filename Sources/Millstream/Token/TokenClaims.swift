@@ -39,7 +39,7 @@ struct TokenClaims {
       return audience != nil
     case "sub":
       guard let text = value.string?.unescaped(),
-        text.count <= ConnectionContext.maximumMemberBytes
+        text.count <= PresenceKey.maximumMemberBytes
       else { return false }
       subject = String(decoding: text, as: UTF8.self)
       return true
