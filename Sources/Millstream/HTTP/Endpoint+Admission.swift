@@ -74,7 +74,7 @@ extension Endpoint {
 
   /// A request has been refused; `address` nil: that of `descriptor`.
   func refused(_ response: HTTPResponse, _ arrival: Arrival, on descriptor: Int32) {
-    // Those for now were counted where it was found out why.
+    // Temporary ones were counted where it was found out why.
     if response.refusal == nil { instance.parts.writer.statistics.rejections.add(response.status) }
     var arrival = arrival
     arrival.address = arrival.address ?? NetworkAddress(peerOf: descriptor)

@@ -39,7 +39,7 @@ struct SubscriptionSet {
   /// One that it does not get.
   struct Refusal {
     var status: Int
-    /// Why for now; nil: for good.
+    /// Why temporarily; nil: for good.
     var reason: RefusalReason?
     /// Nil: the name was not in order.
     var name: String?
@@ -89,7 +89,7 @@ struct SubscriptionSet {
     entries.append(.refused(status: status))
   }
 
-  /// Takes out the subscriptions with these numbers, which are refused for these statuses; `reason`: why for now.
+  /// Takes out the subscriptions with these numbers, which are refused for these statuses; `reason`: why temporarily.
   /// Without one, whoever gets 503 could not be asked about.
   mutating func refuse(_ statuses: [Int: Int], for reason: RefusalReason? = nil) {
     for (number, status) in statuses.sorted(by: { $0.key < $1.key }) {
